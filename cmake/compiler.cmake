@@ -12,7 +12,7 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
 add_library(ds_compiler INTERFACE)
-target_compile_options(ds_compiler INTERFACE -Wall -Wextra -Wno-unused-parameter)
+target_compile_options(ds_compiler INTERFACE -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 if(DS_WARNINGS_AS_ERRORS)
   target_compile_options(ds_compiler INTERFACE -Werror)
 endif()

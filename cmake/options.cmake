@@ -5,3 +5,6 @@ option(DS_BUILD_TORCH_PARTS "Build the parts that need LibTorch (off: launcher, 
 option(DS_WARNINGS_AS_ERRORS "Treat compiler warnings as errors" OFF)
 set(DS_SANITIZE "" CACHE STRING "Sanitizer list for -fsanitize=, e.g. address,undefined or thread")
 set(DS_DEPS_DIR "${CMAKE_SOURCE_DIR}/.deps" CACHE PATH "Where scripts/setup put third-party headers and libraries")
+
+# All parts, lowest layer first; a shorter list configures faster while one part is worked on.
+set(DS_PART_LIST core config kernels io plan tensor comm precision optim checkpoint zero engine launcher CACHE STRING "The parts to build")

@@ -1,0 +1,6 @@
+// The C++ API in one include.
+#pragma once
+
+#include "deepspeed/distributed.h"  // init_distributed, rank, world_size
+#include "deepspeed/engine.h"       // initialize, Engine
+#include "deepspeed/error.h"        // what is thrown

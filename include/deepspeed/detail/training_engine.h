@@ -1,0 +1,169 @@
+// The engine behind both front doors: `deepspeed::Engine` for C++ modules and `import deepspeed` for Python ones. It sees
+// modules only through descriptions and events. C++ programs use deepspeed/engine.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/intrusive_ptr.h>
+
+#include "deepspeed/export.h"
+
+namespace c10d {
+class ProcessGroup;
+}
+
+namespace deepspeed::detail {
+
+/// A parameter, once: tied ones under the name of their first registration. `group` is its optimizer group, -1: in none
+/// (then it is treated as frozen, with a warning that names it).
+struct ParameterDescription {
+  std::string name;
+  at::Tensor tensor;
+  int group = 0;
+};
+
+struct BufferDescription {
+  std::string name;
+  at::Tensor tensor;
+};
+
+/// A module of the tree; `is_list`: a ModuleList or Sequential. "" is the root's path.
+struct ModuleDescription {
+  std::string path;
+  std::string class_name;
+  bool is_list = false;
+};
+
+/// One optimizer group's numbers by name: lr, weight_decay, beta1, beta2, eps, momentum, ... (flags as 0 or 1).
+using GroupValues = std::map<std::string, double>;
+
+struct ModelDescription {
+  std::vector<ParameterDescription> parameters;  ///< in registration order
+  std::vector<BufferDescription> buffers;        ///< persistent ones
+  std::vector<ModuleDescription> modules;
+  std::map<std::string, std::string> aliases;    ///< a tied parameter's other names: alias to name
+  std::vector<std::string> leaf_modules;         ///< paths that the user declared to be one unit each
+  std::vector<std::string> no_split_classes;     ///< Hugging Face's _no_split_modules
+  std::string optimizer_type;                    ///< of the user's optimizer object; "": the config's
+  std::vector<GroupValues> groups;               ///< of the user's optimizer; empty: one group with the config's numbers
+};
+
+struct StepOutcome {
+  bool at_boundary = false;  ///< false: only counted a micro-batch
+  bool applied = false;      ///< the optimizer stepped; false at a boundary: overflow
+};
+
+/// Counters and numbers that front ends show.
+struct Progress {
+  int64_t micro_steps = 0;
+  int64_t global_steps = 0;
+  int64_t global_samples = 0;
+  int64_t skipped_steps = 0;
+};
+
+/// What load_checkpoint found.
+struct LoadedCheckpoint {
+  std::string tag;
+  std::string path;
+  std::string client_state;  ///< typed JSON, as it was given to save
+  std::map<std::string, at::Tensor> tensors;  ///< that the client state refers to
+};
+
+struct LoadOptions {
+  std::optional<std::string> tag;  ///< absent: what `latest` names
+  bool strict = true;              ///< every parameter must be in the checkpoint and the other way round
+  bool module_only = false;        ///< weights and buffers, no counters
+  bool optimizer_states = true;    ///< also master weights, moments and the loss scaler
+};
+
+/// One model in training on one rank. Owns lanes, hooks and communicators; parameters get ordinary storages back when it
+/// goes. Calls come from one thread at a time; all that wait release nothing themselves, so a Python front end lets the
+/// GIL go before them. All ranks make the same calls in the same order. Errors are deepspeed::Error.
+class DS_API TrainingEngine {
+ public:
+  /// `config`: path, JSON text or base64. `data_group`: the ranks that see different samples, used by nobody else; null:
+  /// one rank. Broadcasts rank 0's parameters and buffers.
+  TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group);
+  ~TrainingEngine();
+  TrainingEngine(const TrainingEngine&) = delete;
+  TrainingEngine& operator=(const TrainingEngine&) = delete;
+
+  // --- events ---
+  /// A module use begins; `module` indexes ModelDescription::modules.
+  void before_forward(int module);
+  /// Whether before_forward of inner modules still matters (until the order of reductions is agreed).
+  bool wants_module_events() const;
+
+  /// What to multiply a loss by before a plain `loss.backward()`: the loss scale.
+  double loss_scale() const;
+  /// Runs backward of `loss` with the loss scale and waits until this micro-batch's reductions are through.
+  /// `scale_wrt_gas`: gradients are divided by gradient_accumulation_steps.
+  void backward(const at::Tensor& loss, bool retain_graph, bool scale_wrt_gas);
+  /// The same around a backward that the caller runs itself.
+  void begin_backward(bool scale_wrt_gas);
+  void end_backward();
+
+  /// At a boundary: clips, steps, gathers; `groups` are the optimizer's present numbers (empty: the engine's own).
+  StepOutcome step(const std::vector<GroupValues>& groups);
+
+  bool is_gradient_accumulation_boundary() const;
+  /// Overrides the count of micro-batches until it is set again.
+  void set_gradient_accumulation_boundary(bool is_boundary);
+  /// Between the two, gradients stay local at every stage.
+  void enter_no_sync();
+  void exit_no_sync();
+
+  // --- numbers ---
+  const Progress& progress() const;
+  void set_progress(const Progress& progress);
+  std::optional<double> global_grad_norm() const;
+  bool has_overflowed() const;
+  int rank() const;
+  int world_size() const;
+  int64_t train_batch_size() const;
+  int64_t train_micro_batch_size_per_gpu() const;
+  int64_t gradient_accumulation_steps() const;
+  void set_gradient_accumulation_steps(int64_t steps);
+  std::vector<GroupValues> groups() const;
+  std::string effective_config() const;
+  /// Bytes that this rank holds by role (parameters, gradients, states, slots), and what the formula says.
+  std::map<std::string, double> memory() const;
+  std::vector<std::string> unit_names() const;
+
+  // --- whole values of sharded things; collective ---
+  /// float32, shaped like the parameter; gradients without the loss scale. Undefined tensor: not managed, or no gradient yet.
+  at::Tensor full_fp32_parameter(const std::string& name);
+  at::Tensor full_gradient(const std::string& name);
+  at::Tensor full_optimizer_state(const std::string& name, const std::string& key);
+  void set_full_fp32_parameter(const std::string& name, const at::Tensor& value);
+  void set_full_optimizer_state(const std::string& name, const std::string& key, const at::Tensor& value);
+  void set_full_gradient(const std::string& name, const at::Tensor& value);
+  std::vector<std::string> optimizer_state_names() const;
+
+  // --- checkpoints; collective ---
+  /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along.
+  void save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
+                       const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen);
+  LoadedCheckpoint load_checkpoint(const std::string& folder, const LoadOptions& options);
+
+  void barrier();
+
+  /// Lets everything go now; the engine only answers questions afterwards.
+  void destroy();
+
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Reads and checks a config without an engine; throws ConfigError. The text lists every value with its origin.
+DS_API std::string check_config(const std::string& config, int data_parallel_size);
+
+}  // namespace deepspeed::detail

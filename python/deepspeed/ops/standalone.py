@@ -1,0 +1,92 @@
+"""One step of each optimizer on whole tensors, for use outside the engine. Inside it, the C++ kernels do this in one pass.
+
+State is created on first use in fp32, or in the parameter's dtype where `fp32_states` is False; `step` is an int.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Callable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+Update = Callable[[Tensor, Tensor, dict[str, Any], dict[str, Any]], None]
+"""Changes a parameter, given its gradient (of the state's dtype), its state and its group."""
+
+
+@torch.no_grad()
+def step(optimizer: Optimizer, moments: tuple[str, ...], fp32_states: bool, update: Update) -> None:
+    """Applies `update` to every parameter that has a gradient; `moments` are the state tensors to start from zero."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                continue
+            state = optimizer.state[parameter]
+            dtype = torch.float32 if fp32_states else parameter.dtype
+            if not state:
+                state["step"] = 0
+                for name in moments:
+                    state[name] = torch.zeros_like(parameter, dtype=dtype, memory_format=torch.preserve_format)
+            state["step"] += 1
+            update(parameter, parameter.grad.to(dtype), state, group)
+
+
+def adam(decoupled: bool) -> Update:
+    """AdamW where `decoupled`, else Adam with the decay in the gradient."""
+
+    def update(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        beta1, beta2 = group["betas"]
+        lr, decay = group["lr"], group["weight_decay"]
+        if decay and not decoupled:
+            grad = grad.add(parameter, alpha=decay)
+        if decay and decoupled:
+            parameter.mul_(1 - lr * decay)
+        state["exp_avg"].lerp_(grad, 1 - beta1)
+        state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        correction1, correction2 = _corrections(beta1, beta2, state["step"], group["bias_correction"])
+        scale = state["exp_avg_sq"].sqrt().div_(math.sqrt(correction2)).add_(group["eps"])
+        parameter.addcdiv_(state["exp_avg"].to(parameter.dtype), scale.to(parameter.dtype), value=-lr / correction1)
+
+    return update
+
+
+def lion(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """The sign of a mixture of momentum and gradient; the decay is decoupled."""
+    beta1, beta2 = group["betas"]
+    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    parameter.add_(state["exp_avg"].lerp(grad, 1 - beta1).sign_().to(parameter.dtype), alpha=-group["lr"])
+    state["exp_avg"].lerp_(grad, 1 - beta2)
+
+
+def adagrad(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """Divides by the root of the sum of all squared gradients."""
+    if group["weight_decay"]:
+        grad = grad.add(parameter, alpha=group["weight_decay"])
+    state["exp_avg_sq"].addcmul_(grad, grad)
+    scale = state["exp_avg_sq"].sqrt().add_(group["eps"])
+    parameter.addcdiv_(grad.to(parameter.dtype), scale.to(parameter.dtype), value=-group["lr"])
+
+
+def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """Adam's direction, scaled by |parameter| / |direction| within [min_coeff, max_coeff], kept in state["lamb_coeff"]."""
+    beta1, beta2 = group["betas"]
+    state["exp_avg"].lerp_(grad, 1 - beta1)
+    state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    correction1, correction2 = _corrections(beta1, beta2, state["step"], group["bias_correction"])
+    if group["eps_inside_sqrt"]:
+        scale = state["exp_avg_sq"].add(group["eps"]).sqrt_()
+    else:
+        scale = state["exp_avg_sq"].sqrt().add_(group["eps"])
+    direction = state["exp_avg"].div(scale).add_(parameter, alpha=group["weight_decay"])
+    weight_norm, direction_norm = parameter.norm().item(), direction.norm().item()
+    coefficient = 1.0
+    if weight_norm > 0 and direction_norm > 0:
+        coefficient = min(max(weight_norm / direction_norm, group["min_coeff"]), group["max_coeff"])
+    state["lamb_coeff"] = coefficient
+    parameter.add_(direction.to(parameter.dtype), alpha=-group["lr"] * math.sqrt(correction2) / correction1 * coefficient)
+
+
+def _corrections(beta1: float, beta2: float, num_steps: int, wanted: bool) -> tuple[float, float]:
+    return (1 - beta1**num_steps, 1 - beta2**num_steps) if wanted else (1.0, 1.0)

@@ -1,0 +1,1 @@
+"""Recomputing activations in backward instead of keeping them."""

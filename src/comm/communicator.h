@@ -1,0 +1,67 @@
+// Collectives over the ranks of one mesh axis. All ranks call the same ones in the same order; the call only launches.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "comm/tag.h"
+#include "comm/work.h"
+
+namespace deepspeed::comm {
+
+/// Launching is for one thread at a time. Buffers are 1-D and contiguous. Sums are added in rank order, so that every
+/// rank and every ZeRO stage gets the same bits (backends with collectives of their own, NCCL, keep their own order).
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// In place over `lane`, whose length is a multiple of size(): afterwards the rank-th equal part is the sum over ranks
+  /// times `scale`; the other parts hold anything.
+  virtual Work reduce_scatter(const at::Tensor& lane, double scale, const Tag& tag) = 0;
+
+  /// In place over `lane`: the rank-th equal part of every rank goes to all.
+  virtual Work all_gather(const at::Tensor& lane, const Tag& tag) = 0;
+
+  /// In place sum over ranks times `scale`; any length. For small tensors: every rank sends all of it to every other.
+  virtual Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) = 0;
+
+  /// From rank `root` to all.
+  virtual Work broadcast(const at::Tensor& values, int root, const Tag& tag) = 0;
+
+  /// Whether buffers must be on the CPU (control messages go there, and to the accelerator otherwise).
+  virtual c10::Device control_device() const = 0;
+
+  /// Waits until every rank has come here.
+  void barrier(const Tag& tag);
+
+  /// Every rank's text, in rank order.
+  std::vector<std::string> all_gather_strings(const std::string& text, const Tag& tag);
+
+  /// Rank `root`'s text on all.
+  std::string broadcast_string(const std::string& text, int root, const Tag& tag);
+};
+
+/// One rank alone: every collective is done at once.
+class SingleRank final : public Communicator {
+ public:
+  explicit SingleRank(c10::Device device) : device_(device) {}
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  Work reduce_scatter(const at::Tensor& lane, double scale, const Tag& tag) override;
+  Work all_gather(const at::Tensor&, const Tag&) override { return {}; }
+  Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override;
+  Work broadcast(const at::Tensor&, int, const Tag&) override { return {}; }
+  c10::Device control_device() const override { return device_; }
+
+ private:
+  c10::Device device_;
+};
+
+}  // namespace deepspeed::comm

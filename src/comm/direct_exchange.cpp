@@ -1,0 +1,306 @@
+// Direct exchange: one FIFO of operations, one thread that carries them out.
+#include "comm/direct_exchange.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/log.h"
+#include "deepspeed/error.h"
+#include "kernels/accumulate_kernels.h"
+#include "tensor/dtype.h"
+
+namespace deepspeed::comm {
+namespace {
+
+// Sums are made in blocks that stay in the cache between the passes over them.
+constexpr int64_t kBlockNumel = 16 * 1024;
+
+// How many operations have their messages posted at once: the next one's travel while this one's are added.
+constexpr size_t kPostedAtOnce = 2;
+
+class ExchangeWork final : public WorkState {
+ public:
+  void wait() override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return done_; });
+    if (error_) std::rethrow_exception(error_);
+  }
+  bool is_done() override {
+    const std::lock_guard lock(mutex_);
+    return done_;
+  }
+  void finish(std::exception_ptr error) {
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    error_ = std::move(error);
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::exception_ptr error_;
+};
+
+/// One message to or from a peer.
+struct Message {
+  int peer;
+  at::Tensor buffer;
+};
+
+/// What to send, what to receive, and what to do once all has arrived.
+struct Operation {
+  std::string what;
+  int tag = 0;
+  bool sends_results = false;  // of sums before it: not posted until those are complete
+  std::vector<Message> sends;
+  std::vector<Message> receives;
+  int64_t staging_bytes = 0;                                     // received parts that need a buffer of ours
+  std::function<void(Operation&, const at::Tensor& staging)> place;  // lays the receives out in the staging buffer
+  std::function<void(const Operation&)> complete;
+  std::shared_ptr<ExchangeWork> work = std::make_shared<ExchangeWork>();
+
+  at::Tensor staging;
+  std::vector<c10::intrusive_ptr<c10d::Work>> in_flight;
+};
+
+/// own = (part of rank 0 + part of rank 1 + ...) * scale, where `parts[rank]` is `own` itself.
+void sum_in_rank_order(const std::vector<at::Tensor>& parts, int rank, double scale) {
+  const at::Tensor& own = parts[rank];
+  const core::Dtype dtype = tensor::to_dtype(own.scalar_type());
+  const int64_t bytes = core::dtype_bytes(dtype);
+  const auto address = [&](const at::Tensor& part, int64_t begin) { return static_cast<char*>(part.data_ptr()) + begin * bytes; };
+  for (int64_t begin = 0; begin < own.numel(); begin += kBlockNumel) {
+    const int64_t numel = std::min(kBlockNumel, own.numel() - begin);
+    // Rank 0's received part is the accumulator; on rank 0 that is the own part.
+    void* sum = address(parts[0], begin);
+    for (size_t r = 1; r < parts.size(); ++r) kernels::scale_add(sum, dtype, address(parts[r], begin), dtype, numel, 1.0);
+    if (rank != 0 || scale != 1.0) kernels::scale_copy(address(own, begin), dtype, sum, dtype, numel, scale);
+  }
+}
+
+class DirectExchange final : public Communicator {
+ public:
+  explicit DirectExchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
+      : group_(std::move(group)), rank_(group_->getRank()), size_(group_->getSize()), pid_(::getpid()), thread_([this] { run(); }) {}
+
+  ~DirectExchange() override {
+    if (::getpid() != pid_) {  // a forked child has no such thread
+      thread_.detach();
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  c10::Device control_device() const override { return at::kCPU; }
+
+  Work reduce_scatter(const at::Tensor& lane, double scale, const Tag& tag) override {
+    DS_INTERNAL_CHECK(lane.numel() % size_ == 0, "lane of ", lane.numel(), " elements over ", size_, " ranks");
+    const int64_t part_numel = lane.numel() / size_;
+    Operation operation;
+    for (const int peer : peers()) operation.sends.push_back({peer, lane.narrow(0, peer * part_numel, part_numel)});
+    const at::Tensor own = lane.narrow(0, rank_ * part_numel, part_numel);
+    receive_all(operation, own);
+    operation.complete = [this, own, scale](const Operation& done) { sum_in_rank_order(in_rank_order(done, own), rank_, scale); };
+    return launch(std::move(operation), tag);
+  }
+
+  Work all_gather(const at::Tensor& lane, const Tag& tag) override {
+    DS_INTERNAL_CHECK(lane.numel() % size_ == 0, "lane of ", lane.numel(), " elements over ", size_, " ranks");
+    const int64_t part_numel = lane.numel() / size_;
+    Operation operation;
+    operation.sends_results = true;  // a reduce-scatter of the same lane may be right before it
+    for (const int peer : peers()) {
+      operation.sends.push_back({peer, lane.narrow(0, rank_ * part_numel, part_numel)});
+      operation.receives.push_back({peer, lane.narrow(0, peer * part_numel, part_numel)});
+    }
+    return launch(std::move(operation), tag);
+  }
+
+  Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
+    // The sum is made in place only after the sends are through: they read the same memory.
+    Operation operation;
+    for (const int peer : peers()) operation.sends.push_back({peer, values});
+    receive_all(operation, values);
+    operation.complete = [this, values, scale](const Operation& done) { sum_in_rank_order(in_rank_order(done, values), rank_, scale); };
+    return launch(std::move(operation), tag);
+  }
+
+  Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
+    Operation operation;
+    if (rank_ == root) {
+      for (const int peer : peers()) operation.sends.push_back({peer, values});
+    } else {
+      operation.receives.push_back({root, values});
+    }
+    return launch(std::move(operation), tag);
+  }
+
+ private:
+  /// The others, nearest above first, so that not everyone sends to the same rank at once.
+  std::vector<int> peers() const {
+    std::vector<int> result;
+    for (int step = 1; step < size_; ++step) result.push_back((rank_ + step) % size_);
+    return result;
+  }
+
+  void receive_all(Operation& operation, const at::Tensor& like) const {
+    operation.staging_bytes = static_cast<int64_t>(like.nbytes()) * (size_ - 1);
+    operation.place = [peers = peers(), like](Operation& self, const at::Tensor& staging) {
+      const auto bytes = static_cast<int64_t>(like.nbytes());
+      int64_t offset = 0;
+      for (const int peer : peers) {
+        self.receives.push_back({peer, staging.narrow(0, offset, bytes).view(like.scalar_type())});
+        offset += bytes;
+      }
+    };
+  }
+
+  std::vector<at::Tensor> in_rank_order(const Operation& operation, const at::Tensor& own) const {
+    std::vector<at::Tensor> parts(size_);
+    parts[rank_] = own;
+    for (const Message& message : operation.receives) parts[message.peer] = message.buffer;
+    return parts;
+  }
+
+  Work launch(Operation operation, const Tag& tag) {
+    DS_CHECK(::getpid() == pid_, CommError, "[comm] ", describe(tag), ": this process was forked after the process group was made. ",
+             "Use the engine only in the process that made it.");
+    operation.what = describe(tag);
+    std::shared_ptr<ExchangeWork> work = operation.work;
+    {
+      const std::lock_guard lock(mutex_);
+      operation.tag = next_tag_++ & 0x3fffffff;
+      queue_.push_back(std::move(operation));
+    }
+    changed_.notify_all();
+    return Work(work);
+  }
+
+  static bool may_post(const Operation& next, const std::deque<Operation>& posted) {
+    const auto sums = [](const Operation& operation) { return static_cast<bool>(operation.complete); };
+    return !next.sends_results || std::none_of(posted.begin(), posted.end(), sums);
+  }
+
+  void run() {
+    std::deque<Operation> posted;
+    while (true) {
+      {
+        std::unique_lock lock(mutex_);
+        if (posted.empty()) changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+        while (posted.size() < kPostedAtOnce && !queue_.empty() && may_post(queue_.front(), posted)) {
+          posted.push_back(std::move(queue_.front()));
+          queue_.pop_front();
+          lock.unlock();
+          post(posted.back());
+          lock.lock();
+        }
+        if (posted.empty()) return;  // stopping, nothing left
+      }
+      finish(posted.front());
+      posted.pop_front();
+    }
+  }
+
+  void post(Operation& operation) {
+    if (broken_) return;
+    try {
+      if (operation.staging_bytes > 0) {
+        operation.staging = take_staging(operation.staging_bytes);
+        operation.place(operation, operation.staging);
+      }
+      for (const Message& message : operation.receives) {
+        std::vector<at::Tensor> buffers = {message.buffer};
+        operation.in_flight.push_back(group_->recv(buffers, message.peer, operation.tag));
+      }
+      for (const Message& message : operation.sends) {
+        std::vector<at::Tensor> buffers = {message.buffer};
+        operation.in_flight.push_back(group_->send(buffers, message.peer, operation.tag));
+      }
+    } catch (...) {
+      fail(operation);
+    }
+  }
+
+  void finish(Operation& operation) {
+    if (!broken_) {
+      try {
+        for (const auto& message : operation.in_flight) message->wait();
+        if (operation.complete) operation.complete(operation);
+      } catch (...) {
+        fail(operation);
+      }
+    }
+    operation.receives.clear();
+    if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
+    operation.work->finish(broken_);
+  }
+
+  /// After a failure nothing more is sent: every later operation gets the first error, at once.
+  void fail(const Operation& operation) {
+    std::string reason = "unknown error";
+    try {
+      throw;
+    } catch (const std::exception& error) {
+      reason = error.what();
+      reason = reason.substr(0, reason.find("\nException raised from"));
+    }
+    broken_ = std::make_exception_ptr(
+        CommError(concat("[comm] rank ", rank_, " of ", size_, ": ", operation.what, " failed: ", reason,
+                         ". Another rank has probably died or is stuck: look at the first error of the others.")));
+  }
+
+  at::Tensor take_staging(int64_t bytes) {
+    const auto fits = [&](const at::Tensor& buffer) { return buffer.numel() >= bytes; };
+    auto best = staging_.end();
+    for (auto it = staging_.begin(); it != staging_.end(); ++it) {
+      if (fits(*it) && (best == staging_.end() || it->numel() < best->numel())) best = it;
+    }
+    if (best == staging_.end()) return at::empty({bytes}, at::kByte);
+    at::Tensor buffer = std::move(*best);
+    staging_.erase(best);
+    return buffer;
+  }
+
+  const c10::intrusive_ptr<c10d::ProcessGroup> group_;
+  const int rank_;
+  const int size_;
+  const int pid_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Operation> queue_;  // guarded by mutex_, as are the next two
+  int64_t next_tag_ = 0;
+  bool stopping_ = false;
+
+  // Only the thread's own:
+  std::exception_ptr broken_;
+  std::vector<at::Tensor> staging_;  // kept buffers, at most kPostedAtOnce per size in use
+  std::thread thread_;               // last: starts when everything else is there
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_direct_exchange(c10::intrusive_ptr<c10d::ProcessGroup> group) {
+  return std::make_unique<DirectExchange>(std::move(group));
+}
+
+}  // namespace deepspeed::comm

@@ -1,0 +1,78 @@
+#include "config/nearest.h"
+
+#include <algorithm>
+#include <cctype>
+#include <numeric>
+
+#include "deepspeed/error.h"
+
+namespace deepspeed::config {
+namespace {
+
+constexpr size_t kShortName = 5;      // "fp16", "aio": two edits would reach half of the language
+constexpr size_t kComparable = 100;   // longer names are cut: no known one is that long
+
+std::string fold(std::string_view name) {
+  std::string folded = lower_case(std::string(name.substr(0, kComparable)));
+  std::replace(folded.begin(), folded.end(), '-', '_');
+  return folded;
+}
+
+// Optimal string alignment: three rows of the table are enough for swaps of neighbours.
+size_t aligned_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> before_last(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  std::iota(last.begin(), last.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        row[j] = std::min(row[j], before_last[j - 2] + 1);
+      }
+    }
+    std::swap(before_last, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+std::string lower_case(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) { return aligned_distance(fold(a), fold(b)); }
+
+Nearest find_nearest(std::string_view name, const std::vector<std::string>& known) {
+  const std::string folded = fold(name);
+  std::vector<std::pair<size_t, std::string>> candidates;
+  for (const auto& candidate : known) candidates.emplace_back(aligned_distance(folded, fold(candidate)), candidate);
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  Nearest nearest;
+  for (const auto& [distance, candidate] : candidates) {
+    nearest.distance = std::min(nearest.distance, distance);
+    if (distance > std::max<size_t>(nearest.distance, 1)) break;
+    nearest.names.push_back(candidate);
+  }
+  return nearest;
+}
+
+bool is_likely_typo(std::string_view name, const Nearest& nearest) {
+  if (nearest.names.empty()) return false;
+  const size_t length = std::min(name.size(), nearest.names.front().size());
+  return nearest.distance <= (length <= kShortName ? 1 : 2);
+}
+
+std::string quote_list(const std::vector<std::string>& names) {
+  std::string list;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const char* separator = i == 0 ? "" : (i + 1 == names.size() ? " or " : ", ");
+    list += concat(separator, "\"", names[i], "\"");
+  }
+  return list;
+}
+
+}  // namespace deepspeed::config

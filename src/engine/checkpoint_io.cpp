@@ -1,0 +1,295 @@
+// The engine's state as named boxes, and back. Ranks write disjoint ranges at every stage; whatever is loaded is cut
+// anew, so stage and world size of the checkpoint do not matter.
+#include <ATen/ATen.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "checkpoint/reader.h"
+#include "checkpoint/writer.h"
+#include "core/log.h"
+#include "deepspeed/error.h"
+#include "engine/training_engine_impl.h"
+#include "tensor/dtype.h"
+
+namespace deepspeed::detail {
+namespace {
+
+using checkpoint::Json;
+
+constexpr comm::Tag kTag{.step = 0, .phase = comm::Phase::kCheckpoint, .unit = -1, .name = "its files"};
+
+io::ElementType element_type_of(c10::ScalarType type) {
+  static const std::map<c10::ScalarType, io::ElementType> types = {
+      {at::kFloat, io::ElementType::kFloat32},   {at::kDouble, io::ElementType::kFloat64}, {at::kHalf, io::ElementType::kFloat16},
+      {at::kBFloat16, io::ElementType::kBFloat16}, {at::kLong, io::ElementType::kInt64},   {at::kInt, io::ElementType::kInt32},
+      {at::kShort, io::ElementType::kInt16},     {at::kChar, io::ElementType::kInt8},      {at::kByte, io::ElementType::kUint8},
+      {at::kBool, io::ElementType::kBool},       {at::kComplexFloat, io::ElementType::kComplex64},
+      {at::kFloat8_e4m3fn, io::ElementType::kFloat8E4m3}, {at::kFloat8_e5m2, io::ElementType::kFloat8E5m2}};
+  const auto found = types.find(type);
+  DS_CHECK(found != types.end(), NotSupported, "[engine.checkpoint] tensors of type ", c10::toString(type), " cannot be saved");
+  return found->second;
+}
+
+c10::ScalarType scalar_type_of(io::ElementType type) {
+  for (const c10::ScalarType candidate : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte,
+                                          at::kBool, at::kComplexFloat, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
+    if (element_type_of(candidate) == type) return candidate;
+  }
+  throw NotSupported(concat("[engine.checkpoint] no torch type for ", io::element_type_name(type)));
+}
+
+/// Runs `action` and lets every rank fail where one does, with that rank's message.
+template <class Action>
+void together(comm::Communicator& data, const Action& action) {
+  std::string error;
+  try {
+    action();
+  } catch (const std::exception& caught) {
+    error = caught.what();
+  }
+  const std::vector<std::string> errors = data.all_gather_strings(error, kTag);
+  for (size_t rank = 0; rank < errors.size(); ++rank) {
+    DS_CHECK(errors[rank].empty(), CheckpointError, "[engine.checkpoint] rank ", rank, ": ", errors[rank]);
+  }
+}
+
+/// Collects what one rank writes and keeps host copies alive until it is written.
+class Collector {
+ public:
+  explicit Collector(checkpoint::CheckpointWriter& writer) : writer_(writer) {}
+
+  void add_range(const std::string& name, const std::string& state, at::IntArrayRef shape, plan::Range range, const at::Tensor& values) {
+    const at::Tensor host = values.detach().cpu().contiguous();
+    kept_.push_back(host);
+    checkpoint::EntryDescription description = checkpoint::whole_tensor(name, state, element_type_of(values.scalar_type()), shape.vec());
+    description.range = {range.begin, range.end};
+    writer_.add(std::move(description), host.data_ptr());
+  }
+  void add_whole(const std::string& name, const std::string& state, const at::Tensor& values) {
+    if (values.numel() > 0) add_range(name, state, values.sizes(), {0, values.numel()}, values.contiguous());
+  }
+
+ private:
+  checkpoint::CheckpointWriter& writer_;
+  std::vector<at::Tensor> kept_;
+};
+
+/// The ranges of one lane that this rank writes: its shard, also where every rank holds the whole.
+void collect_lane(TrainingEngine::Impl& impl, const zero::LaneBuffers& lane, bool exclude_frozen, Collector& collector) {
+  if (!lane.plan.trainable && exclude_frozen) return;
+  const plan::Range shard = lane.plan.shard(impl.data().rank(), impl.data().size());
+  for (const plan::Piece& piece : plan::pieces_in(lane.plan, shard)) {
+    const tensor::NamedParameter& parameter = impl.parameters[piece.parameter];
+    const int64_t numel = piece.in_lane.numel();
+    const int64_t in_owned = piece.in_lane.begin - lane.owned.begin;
+    const auto add = [&](const std::string& state, const at::Tensor& values) {
+      collector.add_range(parameter.name, state, parameter.tensor.sizes(), piece.in_parameter, values);
+    };
+    add(checkpoint::kWeightState, lane.parameters.narrow(0, piece.in_lane.begin, numel));
+    if (!lane.plan.trainable) continue;
+    if (lane.needs_master_copy()) add(checkpoint::kMasterState, lane.master.narrow(0, in_owned, numel));
+    for (size_t state = 0; state < lane.states.size(); ++state) {
+      add(impl.store->state_specs()[state].name, lane.states[state].narrow(0, in_owned, numel));
+    }
+  }
+}
+
+Json engine_state(TrainingEngine::Impl& impl) {
+  const precision::LossScaler::State& scaler = impl.scaler.state();
+  Json steps = Json::object();
+  if (impl.boundary_step) {
+    for (size_t index = 0; index < impl.parameters.size(); ++index) steps[impl.parameters[index].name] = impl.boundary_step->parameter_steps()[index];
+  }
+  return {{"micro_steps", impl.progress.micro_steps},
+          {"global_steps", impl.progress.global_steps},
+          {"global_samples", impl.progress.global_samples},
+          {"skipped_steps", impl.progress.skipped_steps},
+          {"optimizer", impl.optimizer_type},
+          {"schedule_iteration", impl.schedule_iteration},
+          {"parameter_steps", steps},
+          {"loss_scaler",
+           {{"scale", scaler.scale},
+            {"iteration", scaler.iteration},
+            {"last_overflow_iteration", scaler.last_overflow_iteration},
+            {"hysteresis_left", scaler.hysteresis_left}}}};
+}
+
+}  // namespace
+
+void TrainingEngine::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
+                                     const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen) {
+  const at::NoGradGuard no_grad;
+  impl_->check_alive();
+  comm::Communicator& data = impl_->data();
+  checkpoint::CheckpointWriter writer(folder, tag, data.rank(), data.size());
+  together(data, [&] {
+    if (data.rank() == 0) writer.prepare();
+  });
+  Collector collector(writer);
+  std::string report;
+  together(data, [&] {
+    for (const zero::UnitBuffers& unit : impl_->store->units()) {
+      for (const zero::LaneBuffers& lane : unit.lanes) collect_lane(*impl_, lane, exclude_frozen, collector);
+    }
+    if (data.rank() == 0) {
+      for (const ParameterDescription& parameter : impl_->loose_parameters) collector.add_whole(parameter.name, checkpoint::kWeightState, parameter.tensor);
+      for (const BufferDescription& buffer : impl_->model.buffers) collector.add_whole(buffer.name, checkpoint::kBufferState, buffer.tensor);
+      for (const auto& [name, value] : tensors) collector.add_whole(name, checkpoint::kExtraState, value);
+    }
+    report = writer.write();
+  });
+  const std::vector<std::string> reports = data.all_gather_strings(report, kTag);
+  together(data, [&] {
+    if (data.rank() != 0) return;
+    Json state = {{"engine", engine_state(*impl_)}, {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)}};
+    std::map<std::string, std::string> aliases;
+    for (const auto& [alias, owner] : impl_->model.aliases) {
+      if (impl_->find(owner) != nullptr && !(exclude_frozen && !impl_->lane_of(*impl_->find(owner)).plan.trainable)) aliases[alias] = owner;
+    }
+    writer.commit({.reports = reports, .state = std::move(state), .aliases = std::move(aliases), .versions = {{"deepspeed-cpp", "0.1.0"}}, .update_latest = save_latest});
+  });
+}
+
+namespace {
+
+/// What a load must find, and what the checkpoint holds beside it.
+void check_names(TrainingEngine::Impl& impl, const checkpoint::CheckpointReader& reader) {
+  std::vector<std::string> missing;
+  std::set<std::string> known;
+  for (const tensor::NamedParameter& parameter : impl.parameters) {
+    known.insert(parameter.name);
+    if (parameter.tensor.numel() > 0 && !reader.has(parameter.name, checkpoint::kWeightState)) missing.push_back(parameter.name);
+  }
+  for (const BufferDescription& buffer : impl.model.buffers) {
+    known.insert(buffer.name);
+    if (buffer.tensor.numel() > 0 && !reader.has(buffer.name, checkpoint::kBufferState)) missing.push_back(buffer.name);
+  }
+  for (const ParameterDescription& parameter : impl.loose_parameters) known.insert(parameter.name);
+  std::vector<std::string> unexpected;
+  for (const std::string& name : reader.names()) {
+    const auto states = reader.states(name);
+    if (!known.contains(name) && !known.contains(impl.canonical(name)) && states != std::vector<std::string>{checkpoint::kExtraState}) unexpected.push_back(name);
+  }
+  const auto list = [](const std::vector<std::string>& names) {
+    std::string text;
+    for (size_t index = 0; index < names.size() && index < 5; ++index) text += (index > 0 ? ", " : "") + names[index];
+    return names.size() > 5 ? concat(text, " and ", names.size() - 5, " more") : text;
+  };
+  DS_CHECK(missing.empty() && unexpected.empty(), CheckpointError, "[engine.checkpoint] ", reader.path().string(), " does not fit the model: ",
+           missing.empty() ? "" : concat("the checkpoint lacks ", list(missing), ". "),
+           unexpected.empty() ? "" : concat("the model lacks ", list(unexpected), ". "), "Pass load_module_strict=False to load what both have.");
+}
+
+void read_into(checkpoint::CheckpointReader& reader, const std::string& name, const std::string& state, at::IntArrayRef shape, plan::Range range, const at::Tensor& target) {
+  DS_CHECK(reader.global_shape(name, state) == shape.vec(), CheckpointError, "[engine.checkpoint] ", name, " has shape ",
+           io::shape_text(reader.global_shape(name, state)), " in ", reader.path().string(), " and ", io::shape_text(shape.vec()), " in the model");
+  const bool direct = target.is_cpu() && target.is_contiguous();
+  const at::Tensor host = direct ? target : at::empty(target.sizes(), target.options().device(at::kCPU));
+  reader.read(name, state, checkpoint::whole_box(shape.vec()), {range.begin, range.end}, host.data_ptr(), element_type_of(target.scalar_type()));
+  if (!direct) target.copy_(host);
+}
+
+/// Weights of a lane, whole on this rank; where the checkpoint has masters, float32 weights come from those.
+void load_weights(TrainingEngine::Impl& impl, zero::LaneBuffers& lane, checkpoint::CheckpointReader& reader) {
+  for (const plan::Placement& placement : lane.plan.placements) {
+    const tensor::NamedParameter& parameter = impl.parameters[placement.parameter];
+    if (placement.range.empty() || !reader.has(parameter.name, checkpoint::kWeightState)) continue;
+    const bool exact = !lane.needs_master_copy() && reader.has(parameter.name, checkpoint::kMasterState);
+    read_into(reader, parameter.name, exact ? checkpoint::kMasterState : checkpoint::kWeightState, parameter.tensor.sizes(), {0, placement.range.numel()},
+              lane.parameters.narrow(0, placement.range.begin, placement.range.numel()));
+  }
+}
+
+/// Masters (from the weights where the checkpoint has none) and, if asked, moments of the owned range.
+void load_owned(TrainingEngine::Impl& impl, zero::LaneBuffers& lane, checkpoint::CheckpointReader& reader, bool optimizer_states) {
+  for (const plan::Piece& piece : plan::pieces_in(lane.plan, lane.owned)) {
+    const tensor::NamedParameter& parameter = impl.parameters[piece.parameter];
+    if (!reader.has(parameter.name, checkpoint::kWeightState)) continue;
+    const int64_t begin = piece.in_lane.begin - lane.owned.begin;
+    const auto read = [&](const std::string& state, const at::Tensor& target) {
+      read_into(reader, parameter.name, state, parameter.tensor.sizes(), piece.in_parameter, target.narrow(0, begin, piece.in_lane.numel()));
+    };
+    if (lane.needs_master_copy()) {
+      const bool has_master = optimizer_states && reader.has(parameter.name, checkpoint::kMasterState);
+      read(has_master ? checkpoint::kMasterState : checkpoint::kWeightState, lane.master);
+    }
+    if (!optimizer_states) continue;
+    for (size_t state = 0; state < lane.states.size(); ++state) {
+      const std::string& key = impl.store->state_specs()[state].name;
+      DS_CHECK(reader.has(parameter.name, key), CheckpointError, "[engine.checkpoint] ", reader.path().string(), " has no ", key, " for ", parameter.name,
+               ": it was saved with another optimizer or while this parameter was frozen. Pass load_optimizer_states=False to start the optimizer afresh.");
+      read(key, lane.states[state]);
+    }
+  }
+}
+
+void load_engine_state(TrainingEngine::Impl& impl, const Json& state, bool optimizer_states) {
+  impl.progress = {.micro_steps = state.at("micro_steps").get<int64_t>(),
+                   .global_steps = state.at("global_steps").get<int64_t>(),
+                   .global_samples = state.at("global_samples").get<int64_t>(),
+                   .skipped_steps = state.at("skipped_steps").get<int64_t>()};
+  impl.schedule_iteration = state.at("schedule_iteration").get<int64_t>();
+  if (impl.schedule && impl.schedule_iteration >= 0) {
+    const auto rates = impl.schedule->lr(impl.schedule_iteration);
+    for (size_t group = 0; group < impl.hyperparameters.size(); ++group) impl.hyperparameters[group].lr = rates[group];
+  }
+  if (!optimizer_states) return;
+  const Json& scaler = state.at("loss_scaler");
+  if (impl.scaler.is_dynamic()) {
+    impl.scaler.set_state({.scale = scaler.at("scale").get<double>(),
+                           .iteration = scaler.at("iteration").get<int64_t>(),
+                           .last_overflow_iteration = scaler.at("last_overflow_iteration").get<int64_t>(),
+                           .hysteresis_left = scaler.at("hysteresis_left").get<int64_t>()});
+  }
+  if (!impl.boundary_step) return;
+  for (size_t index = 0; index < impl.parameters.size(); ++index) {
+    impl.boundary_step->parameter_steps()[index] = state.at("parameter_steps").value(impl.parameters[index].name, int64_t{0});
+  }
+}
+
+}  // namespace
+
+LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, const LoadOptions& options) {
+  const at::NoGradGuard no_grad;
+  impl_->check_alive();
+  LoadedCheckpoint loaded;
+  together(impl_->data(), [&] {
+    checkpoint::CheckpointReader reader = checkpoint::CheckpointReader::open(folder, options.tag);
+    if (options.strict) check_names(*impl_, reader);
+    const bool optimizer_states = options.optimizer_states && !options.module_only;
+    for (zero::UnitBuffers& unit : impl_->store->units()) {
+      for (zero::LaneBuffers& lane : unit.lanes) {
+        load_weights(*impl_, lane, reader);
+        if (lane.plan.trainable) load_owned(*impl_, lane, reader, optimizer_states);
+      }
+    }
+    for (const BufferDescription& buffer : impl_->model.buffers) {
+      if (buffer.tensor.numel() == 0 || !reader.has(buffer.name, checkpoint::kBufferState)) continue;
+      const at::Tensor target = buffer.tensor.detach();
+      read_into(reader, buffer.name, checkpoint::kBufferState, target.sizes(), {0, target.numel()}, target);
+    }
+    for (const ParameterDescription& parameter : impl_->loose_parameters) {
+      if (parameter.tensor.numel() == 0 || !reader.has(parameter.name, checkpoint::kWeightState)) continue;
+      const at::Tensor target = parameter.tensor.detach();
+      read_into(reader, parameter.name, checkpoint::kWeightState, target.sizes(), {0, target.numel()}, target);
+    }
+    if (!options.module_only && reader.state().contains("engine")) load_engine_state(*impl_, reader.state().at("engine"), optimizer_states);
+    loaded.tag = reader.tag();
+    loaded.path = reader.path().string();
+    const Json client = reader.state().value("client", Json::object());
+    loaded.client_state = client.dump();
+    for (const std::string& name : checkpoint::tensor_references(client)) {
+      const auto& shape = reader.global_shape(name, checkpoint::kExtraState);
+      at::Tensor value = at::empty(shape, scalar_type_of(reader.type(name, checkpoint::kExtraState)));
+      read_into(reader, name, checkpoint::kExtraState, shape, {0, value.numel()}, value);
+      loaded.tensors[name] = value;
+    }
+  });
+  impl_->reducer->start_window();
+  return loaded;
+}
+
+}  // namespace deepspeed::detail

@@ -1,0 +1,390 @@
+// The step's state machine: it wires the parts and owns no algorithm.
+#include "deepspeed/detail/training_engine.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "comm/factory.h"
+#include "config/batch.h"
+#include "config/effective.h"
+#include "core/log.h"
+#include "deepspeed/error.h"
+#include "engine/engine_options.h"
+#include "engine/group_values.h"
+#include "engine/training_engine_impl.h"
+#include "plan/memory.h"
+#include "plan/unit_cut.h"
+#include "tensor/dtype.h"
+#include "zero/reduce_policy.h"
+#include "zero/relayout.h"
+
+namespace deepspeed::detail {
+namespace {
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool is_inside(const std::string& parameter, const std::string& module) {
+  return module.empty() || (parameter.size() > module.size() && parameter.starts_with(module) && parameter[module.size()] == '.');
+}
+
+}  // namespace
+
+// --- set-up --------------------------------------------------------------------------------------------------------
+
+TrainingEngine::Impl::Impl(ModelDescription description, const std::string& config_argument, c10::intrusive_ptr<c10d::ProcessGroup> data_group)
+    : model(std::move(description)), config(config::load_config_argument(config_argument)) {
+  const int ranks = data_group ? data_group->getSize() : 1;
+  core::set_log_rank(data_group ? data_group->getRank() : -1);
+  if (config.log_level) core::set_log_level(core::parse_log_level(*config.log_level));
+  config::resolve_batch(config, ranks);
+  if (!data_group || data_group->getRank() == 0) {
+    for (const std::string& warning : config.warnings) core::log_warning(warning);
+  }
+  const c10::Device device = model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device();
+  mesh = std::make_unique<comm::Mesh>(comm::make_communicator(std::move(data_group), device));
+  scaler = engine::make_loss_scaler(config);
+  adopt_parameters();
+  choose_optimizer();
+  build_layout(true);
+  broadcast_buffers();
+}
+
+void TrainingEngine::Impl::adopt_parameters() {
+  for (ParameterDescription& parameter : model.parameters) {
+    if (!tensor::lane_dtype(parameter.tensor.scalar_type())) {
+      loose_parameters.push_back(parameter);
+      continue;
+    }
+    DS_CHECK(!parameter_index.contains(parameter.name), ValueError, "[engine] two parameters are called ", parameter.name);
+    if (parameter.tensor.requires_grad() && parameter.group < 0) {
+      core::log_warning("[engine] parameter ", parameter.name, " requires a gradient but is in no optimizer group: it is treated as frozen");
+    }
+    parameter_index[parameter.name] = parameters.size();
+    parameters.push_back({parameter.name, parameter.tensor, parameter.group});
+  }
+}
+
+void TrainingEngine::Impl::choose_optimizer() {
+  optimizer_type = lower(model.optimizer_type);
+  optim::Hyperparameters base;
+  if (optimizer_type.empty() && config.optimizer) {
+    optimizer_type = lower(config.optimizer->type);
+    base = optim::parse_hyperparameters(optimizer_type, config.optimizer->params);
+  } else if (!optimizer_type.empty()) {
+    base = optim::default_hyperparameters(optimizer_type);
+  }
+  for (const GroupValues& values : model.groups) hyperparameters.push_back(engine::to_hyperparameters(values, base));
+  if (hyperparameters.empty()) hyperparameters.push_back(base);
+  if (optimizer_type.empty()) return;
+  // One optimizer serves all groups: state that any of them needs is kept for all.
+  optim::Hyperparameters united = hyperparameters.front();
+  for (const optim::Hyperparameters& group : hyperparameters) {
+    if (group.momentum != 0) united.momentum = group.momentum;
+    united.amsgrad = united.amsgrad || group.amsgrad;
+  }
+  optimizer = optim::make_optimizer(optimizer_type, united);
+  if (config.scheduler && model.optimizer_type.empty()) {
+    std::vector<double> rates;
+    for (const optim::Hyperparameters& group : hyperparameters) rates.push_back(group.lr);
+    schedule = optim::make_schedule(config.scheduler->type, config.scheduler->params, rates);
+    schedule_iteration = schedule->start_iteration;
+    const std::vector<double> first = schedule->lr(schedule_iteration);
+    for (size_t group = 0; group < hyperparameters.size(); ++group) hyperparameters[group].lr = first[group];
+  }
+}
+
+plan::ParameterInfo TrainingEngine::Impl::info_of(size_t index) const {
+  const tensor::NamedParameter& parameter = parameters[index];
+  const zero::Options options = engine::zero_options(config);
+  return {.name = parameter.name,
+          .numel = parameter.tensor.numel(),
+          .dtype = options.compute_dtype.value_or(tensor::to_dtype(parameter.tensor.scalar_type())),
+          .trainable = parameter.tensor.requires_grad() && parameter.group >= 0 && optimizer != nullptr,
+          .group = parameter.group};
+}
+
+void TrainingEngine::Impl::build_layout(bool first) {
+  std::vector<plan::ParameterInfo> infos;
+  for (size_t index = 0; index < parameters.size(); ++index) infos.push_back(info_of(index));
+  std::vector<plan::ModuleInfo> modules;
+  for (const ModuleDescription& module : model.modules) modules.push_back({module.path, module.class_name, module.is_list});
+  const auto units = plan::cut_units(infos, modules, {model.leaf_modules, model.no_split_classes}, data().size());
+  const auto specs = optimizer ? optimizer->state_specs() : std::vector<optim::StateSpec>{};
+  auto new_store = std::make_unique<zero::LaneStore>(parameters, units, engine::zero_options(config), specs, data());
+  if (!first) zero::relayout(*store, *new_store, data());
+  std::vector<int64_t> steps = boundary_step ? boundary_step->parameter_steps() : std::vector<int64_t>(parameters.size(), 0);
+  reducer.reset();
+  views.reset();
+  boundary_step.reset();
+  store = std::move(new_store);
+  reducer = std::make_unique<zero::Reducer>(*store, data());
+  views = std::make_unique<zero::GradientViews>(*store);
+  if (optimizer) {
+    boundary_step = std::make_unique<zero::BoundaryStep>(*store, *optimizer, data());
+    boundary_step->parameter_steps() = std::move(steps);
+  }
+  reducer->on_unannounced_backward([this] {
+    torch::autograd::Engine::get_default_engine().queue_callback([this] { end_backward(); });
+    return settings(true);
+  });
+  units_of_module.assign(model.modules.size(), {});
+  for (size_t module = 0; module < model.modules.size(); ++module) {
+    std::set<int> touched;
+    for (size_t index = 0; index < parameters.size(); ++index) {
+      if (is_inside(parameters[index].name, model.modules[module].path)) touched.insert(store->location(static_cast<int>(index)).unit);
+    }
+    units_of_module[module].assign(touched.begin(), touched.end());
+  }
+}
+
+void TrainingEngine::Impl::broadcast_buffers() {
+  const at::NoGradGuard no_grad;
+  std::vector<std::pair<std::string, at::Tensor>> others;
+  for (const BufferDescription& buffer : model.buffers) others.emplace_back(buffer.name, buffer.tensor);
+  for (const ParameterDescription& parameter : loose_parameters) others.emplace_back(parameter.name, parameter.tensor);
+  for (auto& [name, tensor] : others) {
+    if (!tensor.defined() || tensor.numel() == 0) continue;
+    at::Tensor bytes = tensor.detach().contiguous().reshape({-1}).view(at::kByte);
+    data().broadcast(bytes, 0, {.step = 0, .phase = comm::Phase::kSetup, .unit = -1, .name = name}).wait();
+    tensor.detach().copy_(bytes.view(tensor.scalar_type()).view(tensor.sizes()));
+  }
+}
+
+// --- events --------------------------------------------------------------------------------------------------------
+
+void TrainingEngine::Impl::check_alive() const { DS_CHECK(!destroyed, ValueError, "[engine] this engine was destroyed: call initialize() again"); }
+
+void TrainingEngine::Impl::follow_requires_grad() {
+  bool changed = false;
+  for (size_t index = 0; index < parameters.size(); ++index) {
+    const zero::Location& where = store->location(static_cast<int>(index));
+    changed = changed || info_of(index).trainable != lane_of(where).plan.trainable;
+  }
+  if (changed) {
+    core::log_info("[engine] parameters were frozen or unfrozen: laying out again");
+    build_layout(false);
+  }
+}
+
+void TrainingEngine::Impl::before_forward(int module) {
+  check_alive();
+  if (module == 0) views->take_back();
+  if (at_step_start) {
+    at_step_start = false;
+    store->reattach_parameters();
+    follow_requires_grad();
+    reducer->refresh_hooks();
+  }
+  for (const int unit : units_of_module[module]) reducer->note_use(unit);
+}
+
+zero::Reducer::BackwardSettings TrainingEngine::Impl::settings(bool scale_wrt_gas) {
+  const auto policy = zero::reduce_policy(store->options().lifetimes, is_boundary() && config.managed_gradient_accumulation, no_sync_depth > 0);
+  const double scale = scale_wrt_gas ? 1.0 / static_cast<double>(*config.gradient_accumulation_steps) : 1.0;
+  has_local_gradients = policy == zero::ReducePolicy::kKeepLocal;
+  return {.policy = policy, .scale = scale, .step = progress.global_steps};
+}
+
+void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
+  check_alive();
+  DS_CHECK(optimizer, ConfigError, "[engine] backward without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
+  views->take_back();
+  reducer->begin_backward(settings(scale_wrt_gas));
+  in_announced_backward = true;
+}
+
+void TrainingEngine::Impl::end_backward() {
+  const at::NoGradGuard no_grad;
+  in_announced_backward = false;
+  reducer->backward_done();
+  views->publish(!has_local_gradients);
+}
+
+bool TrainingEngine::Impl::is_boundary() const {
+  if (boundary_override) return *boundary_override;
+  if (!config.managed_gradient_accumulation) return true;
+  return (progress.micro_steps + 1) % *config.gradient_accumulation_steps == 0;
+}
+
+std::vector<optim::Hyperparameters> TrainingEngine::Impl::present_groups(const std::vector<GroupValues>& groups) const {
+  if (groups.empty()) return hyperparameters;
+  DS_CHECK(groups.size() == hyperparameters.size(), ValueError, "[engine] step with ", groups.size(), " optimizer groups, ", hyperparameters.size(),
+           " at initialize: groups cannot be added later");
+  std::vector<optim::Hyperparameters> result;
+  for (size_t group = 0; group < groups.size(); ++group) result.push_back(engine::to_hyperparameters(groups[group], hyperparameters[group]));
+  return result;
+}
+
+zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValues>& groups) {
+  if (has_local_gradients) {  // no backward of this window was a reducing one
+    reducer->begin_backward({.policy = zero::ReducePolicy::kNow, .scale = 1.0, .step = progress.global_steps});
+    reducer->backward_done();
+    has_local_gradients = false;
+  }
+  reducer->fill_missing();
+  views->adopt_replaced();
+  views->take_back();
+  const auto present = present_groups(groups);
+  return boundary_step->run(present, {.loss_scale = scaler.scale(),
+                                      .gradient_clipping = config.gradient_clipping,
+                                      .check_overflow = engine::checks_overflow(config),
+                                      .step = progress.global_steps});
+}
+
+void TrainingEngine::Impl::advance_schedule() {
+  if (!schedule) return;
+  ++schedule_iteration;
+  const auto rates = schedule->lr(schedule_iteration);
+  const auto betas = schedule->betas(schedule_iteration);
+  for (size_t group = 0; group < hyperparameters.size(); ++group) {
+    hyperparameters[group].lr = rates[group];
+    if (!betas.empty()) hyperparameters[group].betas = betas[group];
+  }
+}
+
+StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
+  check_alive();
+  DS_CHECK(optimizer, ConfigError, "[engine] step without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
+  DS_CHECK(no_sync_depth == 0, ValueError, "[engine] step() inside no_sync(): leave the context first, the step needs the reduced gradients");
+  const at::NoGradGuard no_grad;
+  StepOutcome outcome{.at_boundary = is_boundary(), .applied = false};
+  ++progress.micro_steps;
+  at_step_start = at_step_start || outcome.at_boundary;
+  if (!outcome.at_boundary) return outcome;
+  const double scale_before = scaler.scale();
+  const zero::StepResult result = run_boundary(groups);
+  reducer->start_window();
+  last_norm = result.gradient_norm;
+  last_overflow = result.overflow;
+  ++progress.global_steps;
+  progress.global_samples += *config.train_batch_size;
+  if (result.overflow) {
+    ++progress.skipped_steps;
+    scaler.update(true);
+    core::log_info("[engine] step ", progress.global_steps, " skipped on all ranks: inf or nan in the gradient of ", result.first_nonfinite, "; loss scale ",
+                   scale_before, " -> ", scaler.scale());
+    if (!scaler.is_dynamic() && data().rank() == 0) {
+      core::log_warning("[engine] step ", progress.global_steps, " skipped: inf or nan in the gradient of ", result.first_nonfinite);
+    }
+    return outcome;
+  }
+  scaler.update(false);
+  advance_schedule();
+  outcome.applied = true;
+  return outcome;
+}
+
+// --- the public face -----------------------------------------------------------------------------------------------
+
+TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group)
+    : impl_(std::make_unique<Impl>(std::move(model), config, std::move(data_group))) {}
+
+TrainingEngine::~TrainingEngine() {
+  if (!impl_->destroyed) destroy();
+}
+
+void TrainingEngine::destroy() {
+  if (impl_->destroyed) return;
+  impl_->destroyed = true;
+  impl_->views->take_back();
+  impl_->boundary_step.reset();
+  impl_->views.reset();
+  impl_->reducer.reset();
+  impl_->store->release_parameters();
+  impl_->store.reset();
+  impl_->mesh.reset();
+}
+
+void TrainingEngine::before_forward(int module) { impl_->before_forward(module); }
+bool TrainingEngine::wants_module_events() const { return impl_->reducer && !impl_->reducer->is_order_agreed(); }
+double TrainingEngine::loss_scale() const { return impl_->scaler.scale(); }
+
+void TrainingEngine::backward(const at::Tensor& loss, bool retain_graph, bool scale_wrt_gas) {
+  DS_CHECK(loss.numel() == 1, ValueError, "[engine] backward: the loss has shape ", loss.sizes(), ", expected a scalar. Reduce it with mean() or sum().");
+  DS_CHECK(loss.requires_grad(), ValueError, "[engine] backward: the loss does not require a gradient. Was it computed under no_grad(), or are all parameters frozen?");
+  impl_->begin_backward(scale_wrt_gas);
+  const at::Tensor seed = at::full_like(loss.detach(), impl_->scaler.scale());
+  loss.backward(seed, retain_graph);
+  impl_->end_backward();
+}
+
+void TrainingEngine::begin_backward(bool scale_wrt_gas) { impl_->begin_backward(scale_wrt_gas); }
+void TrainingEngine::end_backward() { impl_->end_backward(); }
+StepOutcome TrainingEngine::step(const std::vector<GroupValues>& groups) { return impl_->step(groups); }
+bool TrainingEngine::is_gradient_accumulation_boundary() const { return impl_->is_boundary(); }
+void TrainingEngine::set_gradient_accumulation_boundary(bool is_boundary) { impl_->boundary_override = is_boundary; }
+void TrainingEngine::enter_no_sync() { ++impl_->no_sync_depth; }
+void TrainingEngine::exit_no_sync() {
+  DS_CHECK(impl_->no_sync_depth > 0, ValueError, "[engine] exit_no_sync without enter_no_sync");
+  --impl_->no_sync_depth;
+}
+
+const Progress& TrainingEngine::progress() const { return impl_->progress; }
+void TrainingEngine::set_progress(const Progress& progress) { impl_->progress = progress; }
+std::optional<double> TrainingEngine::global_grad_norm() const { return impl_->last_norm; }
+bool TrainingEngine::has_overflowed() const { return impl_->last_overflow; }
+int TrainingEngine::rank() const { return impl_->destroyed ? 0 : impl_->data().rank(); }
+int TrainingEngine::world_size() const { return impl_->destroyed ? 1 : impl_->data().size(); }
+int64_t TrainingEngine::train_batch_size() const { return *impl_->config.train_batch_size; }
+int64_t TrainingEngine::train_micro_batch_size_per_gpu() const { return *impl_->config.train_micro_batch_size_per_gpu; }
+int64_t TrainingEngine::gradient_accumulation_steps() const { return *impl_->config.gradient_accumulation_steps; }
+
+void TrainingEngine::set_gradient_accumulation_steps(int64_t steps) {
+  DS_CHECK(steps >= 1, ValueError, "[engine] gradient_accumulation_steps: got ", steps, ", expected at least 1");
+  impl_->config.gradient_accumulation_steps = steps;
+  impl_->config.train_batch_size = steps * *impl_->config.train_micro_batch_size_per_gpu * world_size();
+}
+
+std::vector<GroupValues> TrainingEngine::groups() const {
+  std::vector<GroupValues> result;
+  for (const optim::Hyperparameters& group : impl_->hyperparameters) result.push_back(engine::to_group_values(group));
+  return result;
+}
+
+std::string TrainingEngine::effective_config() const { return config::effective_config(impl_->config); }
+
+std::map<std::string, double> TrainingEngine::memory() const {
+  impl_->check_alive();
+  const zero::HeldBytes held = impl_->store->held_bytes();
+  std::vector<plan::Unit> units;
+  for (const zero::UnitBuffers& unit : impl_->store->units()) {
+    plan::Unit& copy = units.emplace_back();
+    for (const zero::LaneBuffers& lane : unit.lanes) copy.lanes.push_back(lane.plan);
+  }
+  const zero::Options& options = impl_->store->options();
+  plan::ElementBytes bytes;
+  bytes.compute = core::dtype_bytes(options.compute_dtype.value_or(core::Dtype::kFloat32));
+  bytes.accumulation = core::dtype_bytes(options.accumulation_dtype.value_or(core::Dtype::kFloat32));
+  bytes.master = bytes.compute == 4 ? 0 : 4;
+  bytes.optimizer_states = 4 * static_cast<int64_t>(impl_->store->state_specs().size());
+  const plan::MemoryEstimate estimate = plan::estimate_memory(plan::measure(units), bytes, options.lifetimes, world_size(), options.overlap_comm ? 2 : 1);
+  return {{"parameters", held.parameters},       {"gradients", held.gradients},       {"states", held.states},
+          {"slots", held.slots},                 {"total", held.total()},             {"formula_parameters", estimate.parameters},
+          {"formula_gradients", estimate.gradients}, {"formula_states", estimate.states}, {"formula_slots", estimate.slots},
+          {"formula_total", estimate.total()}};
+}
+
+std::vector<std::string> TrainingEngine::unit_names() const {
+  std::vector<std::string> names;
+  for (const zero::UnitBuffers& unit : impl_->store->units()) names.push_back(unit.name);
+  return names;
+}
+
+void TrainingEngine::barrier() { impl_->data().barrier({.step = impl_->progress.global_steps}); }
+
+std::string check_config(const std::string& config, int data_parallel_size) {
+  config::Config checked = config::load_config_argument(config);
+  config::resolve_batch(checked, data_parallel_size);
+  return config::effective_config(checked);
+}
+
+}  // namespace deepspeed::detail

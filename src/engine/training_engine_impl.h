@@ -1,0 +1,83 @@
+// The parts that one engine wires together, for the files of this folder.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/mesh.h"
+#include "config/config.h"
+#include "deepspeed/detail/training_engine.h"
+#include "optim/hyperparameters.h"
+#include "optim/range_optimizer.h"
+#include "optim/schedules.h"
+#include "precision/loss_scaler.h"
+#include "zero/boundary_step.h"
+#include "zero/gradient_views.h"
+#include "zero/lane_store.h"
+#include "zero/reducer.h"
+
+namespace deepspeed::detail {
+
+struct TrainingEngine::Impl {
+  Impl(ModelDescription model, const std::string& config_argument, c10::intrusive_ptr<c10d::ProcessGroup> data_group);
+
+  // set-up
+  void adopt_parameters();
+  void choose_optimizer();
+  void build_layout(bool first);
+  void broadcast_buffers();
+  plan::ParameterInfo info_of(size_t index) const;
+
+  // events
+  void before_forward(int module);
+  zero::Reducer::BackwardSettings settings(bool scale_wrt_gas);
+  void begin_backward(bool scale_wrt_gas);
+  void end_backward();
+  void follow_requires_grad();
+  bool is_boundary() const;
+  StepOutcome step(const std::vector<GroupValues>& groups);
+  zero::StepResult run_boundary(const std::vector<GroupValues>& groups);
+  std::vector<optim::Hyperparameters> present_groups(const std::vector<GroupValues>& groups) const;
+  void advance_schedule();
+  comm::Communicator& data() const { return mesh->axis("data"); }
+  void check_alive() const;
+
+  // access
+  const zero::Location* find(const std::string& name) const;
+  const std::string& canonical(const std::string& name) const;
+  zero::LaneBuffers& lane_of(const zero::Location& where) { return store->units()[where.unit].lanes[where.lane]; }
+  int state_index(const std::string& key) const;
+
+  ModelDescription model;
+  config::Config config;
+  std::unique_ptr<comm::Mesh> mesh;
+  std::vector<tensor::NamedParameter> parameters;          // those that lanes hold
+  std::vector<ParameterDescription> loose_parameters;      // integers and the like: stay where they are
+  std::map<std::string, size_t> parameter_index;
+  std::string optimizer_type;                              // "": none
+  std::vector<optim::Hyperparameters> hyperparameters;     // the engine's own, a group each
+  std::unique_ptr<optim::RangeOptimizer> optimizer;
+  std::unique_ptr<optim::Schedule> schedule;               // C++ front door only
+  int64_t schedule_iteration = -1;
+  precision::LossScaler scaler;
+  std::unique_ptr<zero::LaneStore> store;
+  std::unique_ptr<zero::Reducer> reducer;
+  std::unique_ptr<zero::GradientViews> views;
+  std::unique_ptr<zero::BoundaryStep> boundary_step;
+  std::vector<std::vector<int>> units_of_module;           // by module index
+
+  Progress progress;
+  std::optional<bool> boundary_override;
+  int no_sync_depth = 0;
+  bool in_announced_backward = false;
+  bool has_local_gradients = false;  // some backward of this window kept its gradients here
+  bool at_step_start = true;
+  std::optional<double> last_norm;
+  bool last_overflow = false;
+  bool destroyed = false;
+};
+
+}  // namespace deepspeed::detail

@@ -1,0 +1,36 @@
+// Adagrad in vectors, for every instruction set in simd_targets.h.
+#include "kernels/adagrad_kernels.h"
+
+#include "kernels/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/adagrad_cpu.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace deepspeed::kernels::HWY_NAMESPACE {
+
+void adagrad(const AdagradArgs& a) {
+  update_range(a.range, "adagrad", [&](auto d, auto weight, auto gradient, int64_t i) HWY_ATTR {
+    const auto g = hn::Add(gradient, hn::Mul(hn::Set(d, a.l2), weight));
+    const auto sum = hn::Add(hn::LoadU(d, a.sum + i), hn::Mul(g, g));
+    hn::StoreU(sum, d, a.sum + i);
+    const auto denominator = hn::Add(hn::Sqrt(sum), hn::Set(d, a.eps));
+    return hn::Sub(weight, hn::Mul(hn::Set(d, a.lr), hn::Div(g, denominator)));
+  });
+}
+
+}  // namespace deepspeed::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace deepspeed::kernels {
+
+HWY_EXPORT(adagrad);
+void adagrad(const AdagradArgs& args) { HWY_DYNAMIC_DISPATCH(adagrad)(args); }
+
+}  // namespace deepspeed::kernels
+#endif

@@ -1,0 +1,209 @@
+// From options and facts to ranks.
+#include "launcher/launch_plan.h"
+
+#include <algorithm>
+#include <numeric>
+#include <sstream>
+
+#include "deepspeed/error.h"
+#include "launcher/core_binding.h"
+
+namespace deepspeed::launcher {
+namespace {
+
+constexpr const char* kThisHost = "localhost";
+constexpr const char* kLoopback = "127.0.0.1";
+
+std::string variable(const Environment& environment, const char* name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
+std::vector<int> first_slots(int count) {
+  std::vector<int> slots(static_cast<size_t>(count));
+  std::iota(slots.begin(), slots.end(), 0);
+  return slots;
+}
+
+// The GPUs that a launch may pick from, by the names that CUDA_VISIBLE_DEVICES takes: slot i is names[i].
+struct Gpus {
+  std::vector<std::string> names;
+  bool renamed = false;  // by GPU or MIG identifiers
+  std::string include;   // what CUDA_VISIBLE_DEVICES asks for, as a host filter; empty: no wish
+};
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// CUDA stops reading the variable at the first entry that is no device ("-1" hides all).
+std::vector<std::string> visible_entries(const std::string& value) {
+  std::vector<std::string> entries;
+  std::istringstream parts(value);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const size_t first = part.find_first_not_of(' ');
+    part = first == std::string::npos ? "" : part.substr(first, part.find_last_not_of(' ') - first + 1);
+    if (!is_number(part) && !part.starts_with("GPU-") && !part.starts_with("MIG-")) break;
+    entries.push_back(part);
+  }
+  return entries;
+}
+
+Gpus find_gpus(const PlanInputs& inputs) {
+  Gpus gpus;
+  for (int i = 0; i < inputs.machine.num_gpus; ++i) gpus.names.push_back(std::to_string(i));
+  const auto visible = inputs.environment.find("CUDA_VISIBLE_DEVICES");
+  if (visible == inputs.environment.end() || gpus.names.empty()) return gpus;
+  const auto entries = visible_entries(visible->second);
+  if (entries.empty()) {
+    gpus.names.clear();
+  } else if (std::all_of(entries.begin(), entries.end(), is_number)) {
+    for (const std::string& entry : entries)
+      gpus.include += (gpus.include.empty() ? std::string(kThisHost) + ":" : ",") + entry;
+  } else {
+    gpus.names = entries;
+    gpus.renamed = true;
+  }
+  return gpus;
+}
+
+bool wants_gpus(const PlanInputs& inputs, const Gpus& gpus) {
+  const std::string accelerator = variable(inputs.environment, "DS_ACCELERATOR");
+  DS_CHECK(accelerator.empty() || accelerator == "cpu" || accelerator == "cuda", NotSupported,
+           "[launcher] DS_ACCELERATOR=", accelerator, ": this version runs on cuda and cpu.");
+  DS_CHECK(accelerator != "cuda" || !gpus.names.empty(), ValueError,
+           "[launcher] DS_ACCELERATOR=cuda, but no GPU is visible: no /dev/nvidia0 and so on, or CUDA_VISIBLE_DEVICES "
+           "hides them.");
+  return accelerator != "cpu" && !gpus.names.empty();
+}
+
+HostFilter filter_of(const Options& options) {
+  if (!options.exclude.empty()) return {options.exclude, "--exclude", true};
+  return {options.include, "--include", false};
+}
+
+// On CPU hosts slots are only labels, so that a filter may name any.
+int num_cpu_slots(const Options& options, const Machine& machine) {
+  int count = machine.num_sockets();
+  if (options.include.empty()) return count;
+  for (const Host& host : parse_host_filter(filter_of(options))) {
+    if (!host.slots.empty()) count = std::max(count, host.slots.back() + 1);
+  }
+  return count;
+}
+
+std::vector<Host> host_pool(const Options& options, const PlanInputs& inputs, const Gpus& gpus, bool on_gpus) {
+  if (inputs.hostfile_text) return parse_hostfile(*inputs.hostfile_text, inputs.hostfile_path);
+  const int count = on_gpus ? static_cast<int>(gpus.names.size()) : num_cpu_slots(options, inputs.machine);
+  return {{kThisHost, first_slots(count)}};
+}
+
+std::vector<Host> choose_hosts(const Options& options, const PlanInputs& inputs, const Gpus& gpus, bool on_gpus) {
+  auto pool = host_pool(options, inputs, gpus, on_gpus);
+  if (options.num_gpus) {
+    for (Host& host : pool) host.slots = first_slots(*options.num_gpus);
+    return pool;
+  }
+  HostFilter filter = filter_of(options);
+  if (on_gpus && filter.text.empty() && !inputs.hostfile_text) filter = {gpus.include, "CUDA_VISIBLE_DEVICES", false};
+  auto hosts = select_hosts(pool, filter);
+  DS_CHECK(!hosts.empty() && !hosts.front().slots.empty(), ValueError, "[launcher] no slot to run on.");
+  return hosts;
+}
+
+void require_this_host(const std::vector<Host>& hosts, const Machine& machine) {
+  for (const Host& host : hosts) {
+    DS_CHECK(
+        machine.names.count(host.name) == 1, NotSupported, "[launcher] host \"", host.name, "\" is not this machine (",
+        machine.host_name,
+        "), and this version starts ranks on one host only; launching on several hosts comes later. Use --include ",
+        machine.host_name, " with a hostfile that has it, or no hostfile.");
+  }
+  DS_CHECK(hosts.size() == 1, NotSupported, "[launcher] ", hosts.size(),
+           " hosts in the hostfile: this version starts ranks on one host only.");
+}
+
+std::string visible_devices(const Host& host, const Gpus& gpus) {
+  std::string list;
+  for (const int slot : host.slots) {
+    DS_CHECK(static_cast<size_t>(slot) < gpus.names.size(), ValueError, "[launcher] GPU ", slot, " on host \"",
+             host.name, "\": this machine has ", gpus.names.size(), gpus.renamed ? " in CUDA_VISIBLE_DEVICES" : "",
+             ". Start fewer ranks, or set DS_ACCELERATOR=cpu for CPU ranks.");
+    list += (list.empty() ? "" : ",") + gpus.names[static_cast<size_t>(slot)];
+  }
+  return list;
+}
+
+std::vector<std::vector<int>> plan_cores(const Options& options, const PlanInputs& inputs, int num_ranks) {
+  if (!options.bind_cores_to_rank) return std::vector<std::vector<int>>(static_cast<size_t>(num_ranks));
+  DS_CHECK(inputs.environment.count("KMP_AFFINITY") == 0, ValueError,
+           "[launcher] --bind_cores_to_rank and KMP_AFFINITY both place threads on cores. Unset KMP_AFFINITY.");
+  std::vector<int> cores;
+  if (options.bind_core_list.empty()) {
+    for (const Core& core : inputs.machine.cores) cores.push_back(core.cpu);
+  } else {
+    cores = parse_core_list(options.bind_core_list);
+  }
+  return share_cores(cores, num_ranks);
+}
+
+// A thread a core and no more: ranks that each start a thread on every core slow each other down.
+std::string omp_num_threads(const PlanInputs& inputs, const std::vector<int>& bound_cores, int num_ranks) {
+  if (!bound_cores.empty()) return std::to_string(bound_cores.size());
+  const std::string chosen = variable(inputs.environment, "OMP_NUM_THREADS");
+  if (!chosen.empty()) return chosen;
+  return std::to_string(std::max<size_t>(1, inputs.machine.cores.size() / static_cast<size_t>(num_ranks)));
+}
+
+RankPlan plan_rank(const Options& options, const PlanInputs& inputs, const LaunchPlan& launch, int first_rank,
+                   int local_rank) {
+  const Host& host = launch.hosts[launch.host_index];
+  RankPlan rank;
+  rank.local_rank = local_rank;
+  rank.rank = first_rank + local_rank;
+  rank.command = inputs.command.for_local_rank(local_rank);
+  rank.environment = {{"MASTER_ADDR", launch.master_addr},
+                      {"MASTER_PORT", std::to_string(launch.master_port)},
+                      {"WORLD_SIZE", std::to_string(launch.world_size)},
+                      {"RANK", std::to_string(rank.rank)},
+                      {"LOCAL_RANK", std::to_string(local_rank)},
+                      {"LOCAL_SIZE", std::to_string(host.slots.size())},
+                      {"CROSS_RANK", std::to_string(launch.host_index)},
+                      {"CROSS_SIZE", std::to_string(launch.hosts.size())}};
+  if (!options.rank_log_folder.empty()) {
+    rank.log_file =
+        std::filesystem::path(options.rank_log_folder) / concat(inputs.timestamp, "_rank", rank.rank, ".log");
+  }
+  return rank;
+}
+
+}  // namespace
+
+LaunchPlan plan_launch(const Options& options, const PlanInputs& inputs) {
+  const Gpus gpus = find_gpus(inputs);
+  LaunchPlan launch;
+  launch.on_gpus = wants_gpus(inputs, gpus);
+  launch.hosts = choose_hosts(options, inputs, gpus, launch.on_gpus);
+  require_this_host(launch.hosts, inputs.machine);
+  launch.master_addr = options.master_addr.empty() ? kLoopback : options.master_addr;
+  launch.master_port = inputs.master_port;
+
+  int first_rank = 0;
+  for (size_t i = 0; i < launch.hosts.size(); ++i) {
+    if (i == launch.host_index) first_rank = launch.world_size;
+    launch.world_size += static_cast<int>(launch.hosts[i].slots.size());
+  }
+  const Host& host = launch.hosts[launch.host_index];
+  const int num_ranks = static_cast<int>(host.slots.size());
+  const auto cores = plan_cores(options, inputs, num_ranks);
+  for (int local_rank = 0; local_rank < num_ranks; ++local_rank) {
+    RankPlan rank = plan_rank(options, inputs, launch, first_rank, local_rank);
+    rank.cores = cores[static_cast<size_t>(local_rank)];
+    rank.environment.emplace_back("OMP_NUM_THREADS", omp_num_threads(inputs, rank.cores, num_ranks));
+    if (launch.on_gpus) rank.environment.emplace_back("CUDA_VISIBLE_DEVICES", visible_devices(host, gpus));
+    launch.ranks.push_back(std::move(rank));
+  }
+  return launch;
+}
+
+}  // namespace deepspeed::launcher

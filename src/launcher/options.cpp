@@ -1,0 +1,243 @@
+// The flags, in groups, on CLI11.
+#include "launcher/options.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <memory>
+
+#include "deepspeed/error.h"
+
+namespace deepspeed::launcher {
+namespace {
+
+constexpr int kLargestPort = 65535;
+
+constexpr const char* kExamples = R"(Examples:
+  deepspeed train.py --deepspeed_config ds_config.json
+      one rank on each GPU of this machine; without GPUs, one on each CPU socket
+  deepspeed --num_gpus 2 train.py --epochs 3
+      two ranks; --epochs 3 goes to train.py, and so does all else that follows it
+  deepspeed --include localhost:0,2 --no_python ./train ds_config.json
+      a C++ program, on GPUs 0 and 2
+
+Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in its environment.
+When a rank fails, all others are ended and the exit code is that rank's own, or 128 + its signal.)";
+
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(36); }
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return "Usage: deepspeed [flags] script [arguments of the script]\n";
+  }
+};
+
+// What CLI11 fills in; texts that need a second look (levels, "None") are turned into Options afterwards.
+struct RawOptions {
+  Options options;
+  std::string hostfile;
+  std::string rank_log_folder = "None";
+  std::string log_level = "info";
+  int num_gpus = -1;
+  int master_port = 0;
+  bool quiet = false;
+};
+
+void add_rank_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "Which ranks";
+  app.add_option("--num_gpus,--num_accelerators", raw.num_gpus,
+                 "Ranks to start: GPUs 0 to N-1, or N CPU ranks where there is no GPU (default: all GPUs; no GPU: one "
+                 "rank a CPU socket)")
+      ->group(group)
+      ->type_name("N");
+  app.add_option("-i,--include", raw.options.include, "Use only these: HOST[:SLOT[,SLOT...]], several joined by @")
+      ->group(group)
+      ->type_name("SLOTS");
+  app.add_option("-e,--exclude", raw.options.exclude, "Use all but these; as --include")
+      ->group(group)
+      ->type_name("SLOTS");
+  app.add_option("-H,--hostfile", raw.hostfile,
+                 "File with lines `HOST slots=N` (default: /job/hostfile where it exists)")
+      ->group(group)
+      ->type_name("FILE");
+}
+
+void add_program_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "What to run";
+  app.add_flag("--module", raw.options.module, "The script is a Python module, as in `python -m`")->group(group);
+  app.add_flag("--no_python", raw.options.no_python, "The script is a program; run it without Python")->group(group);
+  app.add_flag("--no_local_rank", raw.options.no_local_rank, "Do not pass --local_rank=N to the script")->group(group);
+}
+
+void add_rendezvous_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "How ranks meet";
+  app.add_option("--master_addr", raw.options.master_addr, "Address of rank 0 (default: 127.0.0.1)")
+      ->group(group)
+      ->type_name("ADDRESS");
+  app.add_option("--master_port", raw.master_port, "Port of rank 0 (default: a free one, kept for this launch)")
+      ->group(group)
+      ->type_name("PORT");
+}
+
+void add_binding_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "CPU cores";
+  app.add_flag("--bind_cores_to_rank", raw.options.bind_cores_to_rank,
+               "Give each rank cores of its own and set OMP_NUM_THREADS to their number")
+      ->group(group);
+  app.add_option("--bind_core_list", raw.options.bind_core_list,
+                 "Cores to share out, such as 0-3,8 (default: all physical cores)")
+      ->group(group)
+      ->type_name("LIST");
+}
+
+void add_output_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "Output";
+  app.add_option("--enable_each_rank_log", raw.rank_log_folder,
+                 "Write each rank's output to FOLDER/<time>_rank<N>.log, not to the console")
+      ->group(group)
+      ->type_name("FOLDER");
+  app.add_option("--log_level", raw.log_level,
+                 "Of the launcher's own messages: debug, info, warning, error, critical (default: info)")
+      ->group(group)
+      ->type_name("LEVEL");
+  app.add_flag("-q,--quiet", raw.quiet, "Same as --log_level error")->group(group);
+  app.add_flag("--save_pid", raw.options.save_pid, "Write the launcher's pid to /tmp/<pid>.deepspeed while it runs")
+      ->group(group);
+}
+
+void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "Several hosts (not in this version: these stop with a message)";
+  SeveralHostsOptions& hosts = raw.options.several_hosts;
+  app.add_option("--num_nodes", hosts.num_nodes, "Use the first N hosts")->group(group)->type_name("N");
+  app.add_option("--node_rank", hosts.node_rank, "Number of this host, with --no_ssh")->group(group)->type_name("N");
+  app.add_option("--launcher", hosts.launcher, "pdsh, openmpi, mvapich, slurm, mpich, impi")
+      ->group(group)
+      ->type_name("NAME");
+  app.add_option("--launcher_args", hosts.launcher_args, "Passed to that launcher")->group(group)->type_name("TEXT");
+  app.add_option("--ssh_port", hosts.ssh_port, "Port of sshd")->group(group)->type_name("PORT");
+  app.add_option("--venv_script", hosts.venv_script, "Script to source on each host")->group(group)->type_name("FILE");
+  app.add_option("--autotuning", hosts.autotuning, "tune or run")->group(group)->type_name("MODE");
+  app.add_flag("--no_ssh", hosts.no_ssh, "Start this host's ranks only")->group(group);
+  app.add_flag("--no_ssh_check", hosts.no_ssh_check, "Do not try ssh first")->group(group);
+  app.add_flag("--force_multi", hosts.force_multi, "As several hosts, even if there is one")->group(group);
+}
+
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string nearest_flag(const CLI::App& app, const std::string& flag) {
+  const std::string name = flag.substr(0, flag.find('='));
+  std::string best;
+  size_t best_distance = 4;  // further off is another word
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& known : option->get_lnames()) {
+      const size_t distance = edit_distance(name, "--" + known);
+      if (distance < best_distance) {
+        best_distance = distance;
+        best = "--" + known;
+      }
+    }
+  }
+  return best;
+}
+
+void take_script(const CLI::App& app, Options& options) {
+  std::vector<std::string> rest = app.remaining();
+  DS_CHECK(!rest.empty(), ValueError,
+           "[launcher] no script was given. Usage: deepspeed [flags] script [arguments of the script]; -h explains the "
+           "flags.");
+  if (rest.front().size() > 1 && rest.front().front() == '-') {
+    const std::string nearest = nearest_flag(app, rest.front());
+    throw ValueError(concat("[launcher] unknown flag ", rest.front(),
+                            nearest.empty() ? "" : "; did you mean " + nearest + "?", nearest.empty() ? "." : "",
+                            " Arguments of the script go after the script; `deepspeed -h` lists the flags."));
+  }
+  options.script = std::move(rest.front());
+  options.script_arguments.assign(std::make_move_iterator(rest.begin() + 1), std::make_move_iterator(rest.end()));
+}
+
+void check_values(const CLI::App& app, RawOptions& raw) {
+  Options& options = raw.options;
+  if (app.count("--hostfile") > 0) options.hostfile = raw.hostfile;
+  if (raw.num_gpus != -1) {
+    DS_CHECK(raw.num_gpus >= 1, ValueError, "[launcher] --num_gpus: got ", raw.num_gpus, ", expected 1 or more.");
+    options.num_gpus = raw.num_gpus;
+  }
+  if (app.count("--master_port") > 0) {
+    DS_CHECK(raw.master_port >= 1 && raw.master_port <= kLargestPort, ValueError, "[launcher] --master_port: got ",
+             raw.master_port, ", expected 1 to ", kLargestPort, ". Leave it out for a free port.");
+    options.master_port = raw.master_port;
+  }
+  DS_CHECK(options.include.empty() || options.exclude.empty(), ValueError,
+           "[launcher] --include and --exclude exclude each other: got both.");
+  DS_CHECK((options.include.empty() && options.exclude.empty()) || !options.num_gpus, ValueError,
+           "[launcher] --num_gpus cannot be combined with --include or --exclude: they already say which slots.");
+  DS_CHECK(!options.module || !options.no_python, ValueError,
+           "[launcher] --module and --no_python exclude each other: a module needs Python.");
+  DS_CHECK(options.bind_core_list.empty() || options.bind_cores_to_rank, ValueError,
+           "[launcher] --bind_core_list needs --bind_cores_to_rank.");
+  if (raw.rank_log_folder != "None") options.rank_log_folder = raw.rank_log_folder;
+  options.log_level = raw.quiet ? core::LogLevel::kError : core::parse_log_level(raw.log_level);
+}
+
+}  // namespace
+
+std::variant<Options, HelpText> parse_options(const std::vector<std::string>& arguments) {
+  CLI::App app("Starts one process a GPU (or CPU rank) for a training script, watches them, and ends them together.");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_help_flag();   // added again below, where its group is
+  app.prefix_command();  // parsing stops at the script
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.footer(kExamples);
+
+  RawOptions raw;
+  add_rank_flags(app, raw);
+  add_program_flags(app, raw);
+  add_rendezvous_flags(app, raw);
+  add_binding_flags(app, raw);
+  add_output_flags(app, raw);
+  add_several_hosts_flags(app, raw);
+  app.set_help_flag("-h,--help", "Show this help")->group("Output");
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+  } catch (const CLI::CallForHelp&) {
+    return HelpText{app.help()};
+  } catch (const CLI::ParseError& error) {
+    throw ValueError(concat("[launcher] ", error.what(), ". `deepspeed -h` lists the flags."));
+  }
+  take_script(app, raw.options);
+  check_values(app, raw);
+  return raw.options;
+}
+
+void require_one_host(const SeveralHostsOptions& options) {
+  const auto refuse = [](bool given, const std::string& flag) {
+    DS_CHECK(!given, NotSupported, "[launcher] ", flag,
+             ": this version starts ranks on one host only; launching on several hosts comes later. ",
+             "Leave the flag out to run on this host.");
+  };
+  refuse(options.num_nodes > 1, concat("--num_nodes ", options.num_nodes));
+  refuse(options.node_rank != -1, concat("--node_rank ", options.node_rank));
+  refuse(!options.launcher.empty() && options.launcher != "pdsh", "--launcher " + options.launcher);
+  refuse(!options.launcher_args.empty(), "--launcher_args");
+  refuse(!options.ssh_port.empty(), "--ssh_port " + options.ssh_port);
+  refuse(!options.venv_script.empty(), "--venv_script " + options.venv_script);
+  refuse(options.no_ssh, "--no_ssh");
+  refuse(options.no_ssh_check, "--no_ssh_check");
+  refuse(options.force_multi, "--force_multi");
+  DS_CHECK(options.autotuning.empty(), NotSupported, "[launcher] --autotuning ", options.autotuning,
+           ": autotuning is not in this version. Leave the flag out to train.");
+}
+
+}  // namespace deepspeed::launcher

@@ -1,0 +1,61 @@
+// The command line of `deepspeed`: every flag of DeepSpeed 0.19.8, as one struct of values.
+// What stands after the script belongs to the script, whatever it looks like.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/log.h"
+
+namespace deepspeed::launcher {
+
+/// Flags that only make sense on several hosts, as they were given. See require_one_host().
+struct SeveralHostsOptions {
+  int num_nodes = -1;         ///< --num_nodes: use the first N hosts; -1: all
+  int node_rank = -1;         ///< --node_rank: this host's number, with --no_ssh
+  std::string launcher;       ///< --launcher: empty or "pdsh" where the default is meant
+  std::string launcher_args;  ///< --launcher_args: passed to that backend
+  std::string ssh_port;       ///< --ssh_port
+  std::string venv_script;    ///< --venv_script: sourced on each host
+  std::string autotuning;     ///< --autotuning: "tune" or "run"
+  bool no_ssh = false;        ///< --no_ssh
+  bool no_ssh_check = false;  ///< --no_ssh_check
+  bool force_multi = false;   ///< --force_multi
+};
+
+struct Options {
+  std::optional<std::string> hostfile;               ///< --hostfile; absent: /job/hostfile where that exists
+  std::string include;                               ///< --include: HOST[:SLOT[,SLOT...]][@HOST...]
+  std::string exclude;                               ///< --exclude: as include
+  std::optional<int> num_gpus;                       ///< --num_gpus, --num_accelerators: ranks a host
+  std::string master_addr;                           ///< --master_addr; empty: 127.0.0.1
+  std::optional<int> master_port;                    ///< --master_port; absent: a free port
+  bool module = false;                               ///< --module: `script` names a Python module
+  bool no_python = false;                            ///< --no_python: `script` is a program
+  bool no_local_rank = false;                        ///< --no_local_rank: do not pass --local_rank=N
+  bool bind_cores_to_rank = false;                   ///< --bind_cores_to_rank
+  std::string bind_core_list;                        ///< --bind_core_list, for example 0-3,8; empty: all physical cores
+  std::string rank_log_folder;                       ///< --enable_each_rank_log; empty: output goes to the console
+  bool save_pid = false;                             ///< --save_pid
+  core::LogLevel log_level = core::LogLevel::kInfo;  ///< --log_level, -q: this launcher's own messages
+  SeveralHostsOptions several_hosts;
+
+  std::string script;
+  std::vector<std::string> script_arguments;
+};
+
+/// The text that -h asks for.
+struct HelpText {
+  std::string text;
+};
+
+/// Reads the arguments without the program's name. Throws ValueError that names the flag, its value and, for an
+/// unknown flag, the nearest known one.
+std::variant<Options, HelpText> parse_options(const std::vector<std::string>& arguments);
+
+/// Throws NotSupported, naming the flag, where one of the flags of several hosts was given.
+void require_one_host(const SeveralHostsOptions& options);
+
+}  // namespace deepspeed::launcher

@@ -1,0 +1,90 @@
+// Prefixes, and who stands at the cursor.
+#include "launcher/output_merger.h"
+
+#include <array>
+
+#include "deepspeed/error.h"
+
+namespace deepspeed::launcher {
+namespace {
+
+constexpr std::string_view kEraseLine = "\r\x1b[K";
+constexpr std::string_view kResetColour = "\x1b[0m";
+constexpr std::array<std::string_view, 6> kColours = {"\x1b[36m", "\x1b[33m", "\x1b[32m",
+                                                      "\x1b[35m", "\x1b[34m", "\x1b[31m"};
+
+}  // namespace
+
+std::string OutputMerger::prefix(int rank) { return concat("[rank ", rank, "] "); }
+
+std::string OutputMerger::marked(int rank, std::string_view text) const {
+  if (!options_.with_colour) return concat(prefix(rank), text);
+  return concat(kColours[static_cast<size_t>(rank) % kColours.size()], prefix(rank), kResetColour, text);
+}
+
+void OutputMerger::write(const LineSource& source, const Line& line) {
+  if (options_.is_terminal) {
+    write_to_terminal(source, line);
+  } else {
+    write_to_file(source, line);
+  }
+}
+
+void OutputMerger::write_to_file(const LineSource& source, const Line& line) {
+  const bool goes_on = is_continued_ && open_ == source;
+  std::string out = is_after_other(source) ? "\n" : "";
+  out += goes_on ? std::string(line.text) : marked(source.rank, line.text);
+  if (line.end == LineEnd::kNewline) out += '\n';
+  if (line.end == LineEnd::kReturn) out += '\r';
+  open_.reset();
+  if (line.end != LineEnd::kNewline) open_ = source;
+  is_continued_ = line.end == LineEnd::kNone;
+  sink_(out);
+}
+
+void OutputMerger::write_to_terminal(const LineSource& source, const Line& line) {
+  const bool is_live = source.rank == options_.live_rank;
+  if (line.end == LineEnd::kReturn) {
+    if (is_live) show_begun(source, line.text);  // other ranks' bars are drawn over at once: show their end only
+    return;
+  }
+  const bool goes_on = is_continued_ && open_ == source;
+  std::string out;
+  if (open_ && !goes_on) out = is_continued_ ? "\n" : std::string(kEraseLine);
+  out += goes_on ? std::string(line.text) : marked(source.rank, line.text);
+  is_continued_ = line.end == LineEnd::kNone;
+  open_.reset();
+  if (is_live || is_continued_) shown_.clear();
+  if (is_continued_) {
+    open_ = source;
+  } else {
+    out += '\n';
+    if (!shown_.empty()) {
+      out += marked(options_.live_rank, shown_);
+      open_ = shown_source_;
+    }
+  }
+  sink_(out);
+}
+
+void OutputMerger::show_begun(const LineSource& source, std::string_view text) {
+  if (!options_.is_terminal || source.rank != options_.live_rank || text.empty() || text == shown_) return;
+  if (is_continued_) return;  // a long line in pieces: the rest comes with its next piece
+  if (!shown_.empty() && text.starts_with(shown_)) {
+    sink_(text.substr(shown_.size()));
+  } else {
+    sink_(concat(open_ ? kEraseLine : "", marked(source.rank, text)));
+  }
+  shown_ = text;
+  shown_source_ = source;
+  open_ = source;
+}
+
+void OutputMerger::finish() {
+  if (open_) sink_("\n");
+  open_.reset();
+  is_continued_ = false;
+  shown_.clear();
+}
+
+}  // namespace deepspeed::launcher

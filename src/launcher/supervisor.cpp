@@ -1,0 +1,253 @@
+// The launcher's event loop.
+#include "launcher/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "core/subprocess.h"
+#include "deepspeed/error.h"
+#include "launcher/log_file.h"
+#include "launcher/process_tree.h"
+
+namespace deepspeed::launcher {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kGrace{3000};         // between the first signal and SIGKILL
+constexpr milliseconds kKillInterval{50};    // between two looks for processes that are left
+constexpr milliseconds kLastPatience{5000};  // for processes that SIGKILL does not end (stuck in the kernel)
+
+std::vector<std::string> rank_environment(const RankPlan& plan) {
+  auto variables = core::current_environment();
+  for (const auto& [name, value] : plan.environment) {
+    const std::string front = name + "=";
+    std::erase_if(variables, [&](const std::string& one) { return one.starts_with(front); });
+    variables.push_back(front + value);
+  }
+  return variables;
+}
+
+core::Descriptor open_null() {
+  core::Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null) throw IoError("[launcher] opening", "/dev/null", errno);
+  return null;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(const LaunchPlan& plan, std::string host_name)
+    : plan_(plan), host_name_(std::move(host_name)), oom_kills_before_(read_oom_kills("/")) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  signals_ = std::make_unique<SignalInbox>(std::vector<int>{SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH});
+  console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, plan.ranks.front().rank);
+  for (const RankPlan& rank : plan.ranks) ranks_.push_back({&rank});
+}
+
+Supervisor::~Supervisor() = default;
+
+int Supervisor::run() {
+  start_ranks();
+  while (!is_finished()) {
+    wait_for_events();
+    take_signals();
+    reap();
+    check_deadline();
+  }
+  console_->drain();
+  report();
+  signals_.reset();  // from here on Ctrl-C ends us as it ends any program
+  console_->flush();
+  if (first_failure_ != nullptr) return exit_code_of(first_failure_->wait_status);
+  return received_signal_ == 0 ? 0 : 128 + received_signal_;
+}
+
+// ---- starting ----
+
+void Supervisor::start_ranks() {
+  try {
+    for (Rank& rank : ranks_) start(rank);
+  } catch (...) {
+    begin_killing();
+    while (!is_finished()) {
+      wait_for_events();
+      reap();
+      check_deadline();
+    }
+    throw;
+  }
+}
+
+// A rank that is alone writes to our own outputs: nothing to merge, and a terminal stays a terminal.
+bool Supervisor::inherits_output(const RankPlan& plan) const { return ranks_.size() == 1 && plan.log_file.empty(); }
+
+// Such a rank may also read from the terminal (a debugger), for which it has to be in our process group.
+bool Supervisor::shares_terminal() const { return ranks_.size() == 1 && ::isatty(STDIN_FILENO) == 1; }
+
+void Supervisor::start(Rank& rank) {
+  const RankPlan& plan = *rank.plan;
+  core::SpawnOptions options;
+  options.command = plan.command;
+  options.environment = rank_environment(plan);
+  options.cpus = plan.cores;
+  options.own_process_group = !shares_terminal();
+
+  // Several readers of one terminal or file would steal from each other: the first rank may read, but not from a
+  // terminal.
+  const bool may_read = ranks_.size() == 1 || (plan.local_rank == 0 && ::isatty(STDIN_FILENO) != 1);
+  const core::Descriptor null = may_read ? core::Descriptor() : open_null();
+  options.stdin_fd = null.get();
+  RankOutputs outputs;
+  core::Descriptor log;
+  if (!plan.log_file.empty()) {
+    log = create_log_file(plan.log_file);
+    options.stdout_fd = options.stderr_fd = log.get();
+  } else if (!inherits_output(plan)) {
+    outputs = console_->open_for(plan.rank);
+    options.stdout_fd = outputs.stdout_fd();
+    options.stderr_fd = outputs.stderr_fd();
+  }
+  rank.pid = core::spawn(options);
+  rank.is_running = true;
+}
+
+// ---- events ----
+
+bool Supervisor::is_finished() const {
+  if (state_ != State::kRunning) return !has_children_ || (state_ == State::kKilling && Clock::now() >= deadline_);
+  return std::none_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.is_running; });
+}
+
+int Supervisor::poll_timeout_ms() const {
+  if (state_ == State::kRunning) return -1;
+  const auto next = state_ == State::kKilling ? std::min(deadline_, next_kill_) : deadline_;
+  const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
+  return static_cast<int>(std::max<int64_t>(0, left));
+}
+
+void Supervisor::wait_for_events() {
+  std::vector<Watch> watches = {{signals_->fd(), POLLIN, [] {}}};
+  console_->add_watches(watches);
+  std::vector<pollfd> entries;
+  for (const Watch& watch : watches) entries.push_back({watch.fd, watch.events, 0});
+  if (::poll(entries.data(), entries.size(), poll_timeout_ms()) <= 0) return;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].revents != 0) watches[i].ready();
+  }
+}
+
+void Supervisor::take_signals() {
+  while (const auto signal = signals_->next()) take_signal(*signal);
+}
+
+void Supervisor::take_signal(const ReceivedSignal& signal) {
+  if (signal.number == SIGCHLD) return;  // reap() looks anyway
+  if (signal.number == SIGWINCH) return console_->resize();
+  if (signal.number == SIGTSTP) return suspend_together();
+  if (state_ != State::kRunning) return begin_killing();  // the user is in a hurry
+  received_signal_ = signal.number;
+  // A rank in our own process group has got a Ctrl-C already, and a second one would break its clean-up.
+  begin_ending(signal.is_from_terminal && shares_terminal() ? 0 : signal.number);
+}
+
+void Supervisor::suspend_together() {
+  signal_all(SIGSTOP);
+  std::raise(SIGSTOP);
+  signal_all(SIGCONT);
+}
+
+void Supervisor::reap() {
+  std::vector<Rank*> ended;
+  while (true) {
+    int status = 0;
+    const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+    if (pid < 0 && errno == ECHILD) has_children_ = false;
+    if (pid <= 0) break;
+    const auto rank =
+        std::find_if(ranks_.begin(), ranks_.end(), [&](const Rank& one) { return one.is_running && one.pid == pid; });
+    if (rank == ranks_.end()) continue;  // an orphan of a rank
+    rank->is_running = false;
+    rank->wait_status = status;
+    ended.push_back(&*rank);
+  }
+  note_failures(ended);
+}
+
+// Of ranks that were found together, one that a signal ended is the cause: the others lost their peer.
+void Supervisor::note_failures(const std::vector<Rank*>& ended) {
+  if (state_ != State::kRunning) return;
+  for (const Rank* rank : ended) {
+    if (exit_code_of(rank->wait_status) == 0) continue;
+    const bool is_likelier =
+        first_failure_ != nullptr && WIFSIGNALED(rank->wait_status) && !WIFSIGNALED(first_failure_->wait_status);
+    if (first_failure_ == nullptr || is_likelier) first_failure_ = rank;
+  }
+  if (first_failure_ != nullptr) begin_ending(SIGTERM);
+}
+
+// ---- ending ----
+
+void Supervisor::begin_ending(int signal) {
+  state_ = State::kEnding;
+  deadline_ = Clock::now() + kGrace;
+  if (signal != 0) signal_all(signal);
+  signal_all(SIGCONT);  // a stopped process cannot act on the signal
+}
+
+void Supervisor::begin_killing() {
+  state_ = State::kKilling;
+  deadline_ = Clock::now() + kLastPatience;
+  next_kill_ = Clock::now() + kKillInterval;
+  signal_all(SIGKILL);
+}
+
+void Supervisor::check_deadline() {
+  const auto now = Clock::now();
+  if (state_ == State::kEnding && now >= deadline_) {
+    begin_killing();
+  } else if (state_ == State::kKilling && now >= next_kill_) {
+    next_kill_ = now + kKillInterval;
+    signal_all(SIGKILL);
+  }
+}
+
+void Supervisor::signal_all(int signal) {
+  for (const pid_t pid : descendants_of(::getpid())) ::kill(pid, signal);
+}
+
+// ---- saying what happened ----
+
+void Supervisor::report() {
+  if (first_failure_ != nullptr) {
+    const RankPlan& plan = *first_failure_->plan;
+    Failure failure{
+        .rank = plan.rank,
+        .local_rank = plan.local_rank,
+        .world_size = plan_.world_size,
+        .host = host_name_,
+        .pid = first_failure_->pid,
+        .command = plan.command,
+        .wait_status = first_failure_->wait_status,
+        .lines = plan.log_file.empty() ? console_->last_lines(plan.rank) : last_lines_of_file(plan.log_file),
+        .log_file = plan.log_file.string(),
+        .is_on_console = inherits_output(plan)};
+    console_->say(describe_failure(failure, {oom_kills_before_, read_oom_kills("/"), shared_memory_bytes()}));
+  } else if (received_signal_ != 0) {
+    console_->say(concat("deepspeed: got SIG", sigabbrev_np(received_signal_), ", all ranks were ended.\n"));
+  }
+  if (state_ != State::kRunning && has_children_) {
+    std::string pids;
+    for (const pid_t pid : descendants_of(::getpid())) pids += concat(" ", pid);
+    console_->say(concat("deepspeed: these processes do not end on SIGKILL (stuck in the kernel?):", pids, "\n"));
+  }
+}
+
+}  // namespace deepspeed::launcher

@@ -1,0 +1,79 @@
+// Starts the ranks of one host, carries their output, and ends them together.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/console.h"
+#include "launcher/failure_report.h"
+#include "launcher/launch_plan.h"
+#include "launcher/signal_inbox.h"
+
+namespace deepspeed::launcher {
+
+/// [Note: How ranks end]
+/// The first rank that fails, or a signal to the launcher, ends the launch: every descendant gets that signal (SIGTERM
+/// for a failure), and SIGKILL 3 seconds later, or at once on a second signal. The launcher is a child subreaper, so a
+/// grandchild whose parent is gone becomes its child: when it has no children left, nothing of the launch is left. If
+/// all ranks succeed, processes that they left running on purpose stay. If the launcher itself is killed, the kernel
+/// kills the ranks. One thread, the main one.
+class Supervisor {
+ public:
+  Supervisor(const LaunchPlan& plan, std::string host_name);
+  ~Supervisor();
+
+  /// Returns the exit code of the launch: 0, the first failing rank's, or 128 + signal. Throws IoError where a rank
+  /// cannot be started; ranks that did start are gone then.
+  int run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class State { kRunning, kEnding, kKilling };
+  struct Rank {
+    const RankPlan* plan = nullptr;
+    pid_t pid = -1;
+    bool is_running = false;
+    int wait_status = 0;
+  };
+
+  void start_ranks();
+  void start(Rank& rank);
+  bool inherits_output(const RankPlan& plan) const;
+  bool shares_terminal() const;
+
+  void wait_for_events();
+  int poll_timeout_ms() const;
+  void take_signals();
+  void take_signal(const ReceivedSignal& signal);
+  void suspend_together();
+  void reap();
+  void note_failures(const std::vector<Rank*>& ended);
+  bool is_finished() const;
+
+  void begin_ending(int signal);
+  void begin_killing();
+  void signal_all(int signal);
+  void check_deadline();
+  void report();
+
+  const LaunchPlan& plan_;
+  std::string host_name_;
+  std::optional<OomKills> oom_kills_before_;
+  std::unique_ptr<SignalInbox> signals_;
+  std::unique_ptr<Console> console_;
+  std::vector<Rank> ranks_;
+
+  State state_ = State::kRunning;
+  Clock::time_point deadline_;   // of the state, unless running
+  Clock::time_point next_kill_;  // while killing: the next look for stragglers
+  bool has_children_ = true;
+  const Rank* first_failure_ = nullptr;
+  int received_signal_ = 0;
+};
+
+}  // namespace deepspeed::launcher

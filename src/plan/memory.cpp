@@ -1,0 +1,41 @@
+// The formula of the memory contract.
+#include "plan/memory.h"
+
+#include <algorithm>
+
+namespace deepspeed::plan {
+
+ModelSize measure(const std::vector<Unit>& units) {
+  ModelSize size;
+  for (const Unit& unit : units) {
+    int64_t unit_numel = 0;
+    for (const Lane& lane : unit.lanes) {
+      for (const Placement& placement : lane.placements) (lane.trainable ? size.trainable_numel : size.frozen_numel) += placement.range.numel();
+      if (lane.trainable) unit_numel += lane.numel;
+    }
+    size.largest_unit_numel = std::max(size.largest_unit_numel, unit_numel);
+  }
+  return size;
+}
+
+MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes, int world, int slot_count) {
+  const double trainable = static_cast<double>(size.trainable_numel);
+  const double frozen = static_cast<double>(size.frozen_numel);
+  const double slot = static_cast<double>(size.largest_unit_numel) * slot_count;
+  MemoryEstimate estimate;
+  estimate.parameters = (trainable + frozen) * bytes.compute;
+  estimate.gradients = trainable * bytes.accumulation;
+  estimate.states = trainable * (bytes.master + bytes.optimizer_states);
+  if (lifetimes.states_sharded) estimate.states /= world;
+  if (lifetimes.gradients == Lifetime::kUntilReduced) {
+    estimate.gradients /= world;
+    estimate.slots += slot * bytes.accumulation;
+  }
+  if (lifetimes.parameters == Lifetime::kBoundForUse) {
+    estimate.parameters /= world;
+    estimate.slots += slot * bytes.compute;
+  }
+  return estimate;
+}
+
+}  // namespace deepspeed::plan

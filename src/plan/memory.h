@@ -1,0 +1,43 @@
+// The memory contract as arithmetic: what one rank holds at each stage, and what the laid-out lanes come to.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/dtype.h"
+#include "plan/lifetime.h"
+#include "plan/unit.h"
+
+namespace deepspeed::plan {
+
+/// Bytes of one element in each role. `master` is 0 where the parameter is its own master (fp32 compute).
+struct ElementBytes {
+  int64_t compute = 4;
+  int64_t accumulation = 4;
+  int64_t master = 0;
+  int64_t optimizer_states = 8;
+};
+
+struct ModelSize {
+  int64_t trainable_numel = 0;     ///< N
+  int64_t frozen_numel = 0;        ///< F
+  int64_t largest_unit_numel = 0;  ///< U, padded, trainable lanes
+};
+
+/// Counts without padding, but for U.
+ModelSize measure(const std::vector<Unit>& units);
+
+struct MemoryEstimate {
+  double parameters = 0;
+  double gradients = 0;
+  double states = 0;  ///< master weights and optimizer state
+  double slots = 0;
+  double total() const { return parameters + gradients + states + slots; }
+};
+
+/// Bytes a rank by the formula: 0 N(c+a+m+o)+Fc; 1 N(c+a)+N(m+o)/W+Fc; 2 Nc+N(a+m+o)/W+Fc+2Ua;
+/// 3 (N(c+a+m+o)+Fc)/W+2U(c+a). `slot_count` is 2, or 1 without overlap. World size 1 needs no reduction, but keeps the
+/// same lifetimes.
+MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes, int world, int slot_count);
+
+}  // namespace deepspeed::plan

@@ -1,0 +1,51 @@
+// The pool of slots.
+#include "tensor/slot_pool.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "core/log.h"
+#include "deepspeed/error.h"
+
+namespace deepspeed::tensor {
+
+SlotPool::SlotPool(std::string what, int64_t slot_bytes, int count, c10::Device device)
+    : what_(std::move(what)), slot_bytes_(slot_bytes), device_(device) {
+  for (int i = 0; i < count; ++i) add_slot();
+}
+
+void SlotPool::add_slot() {
+  slots_.push_back(at::empty({slot_bytes_}, at::TensorOptions().dtype(at::kByte).device(device_)));
+  taken_.push_back(false);
+}
+
+int SlotPool::try_acquire() {
+  for (int slot = 0; slot < count(); ++slot) {
+    if (taken_[slot]) continue;
+    taken_[slot] = true;
+    return slot;
+  }
+  return -1;
+}
+
+int SlotPool::acquire_or_grow(const std::string& reason) {
+  if (const int slot = try_acquire(); slot >= 0) return slot;
+  add_slot();
+  ++grown_;
+  core::log_once("slot pool " + what_ + reason, core::LogLevel::kInfo,
+                 concat("[tensor.slot_pool] ", what_, ": a slot of ", slot_bytes_, " bytes was added (", count(), " now) for ", reason));
+  return try_acquire();
+}
+
+void SlotPool::release(int slot) {
+  DS_INTERNAL_CHECK(slot >= 0 && slot < count() && taken_[slot], "release of slot ", slot, " that is not taken in ", what_);
+  taken_[slot] = false;
+}
+
+at::Tensor SlotPool::view(int slot, int64_t offset_bytes, int64_t numel, c10::ScalarType type) const {
+  const auto element_bytes = static_cast<int64_t>(c10::elementSize(type));
+  return slots_[slot].narrow(0, offset_bytes, numel * element_bytes).view(type);
+}
+
+}  // namespace deepspeed::tensor

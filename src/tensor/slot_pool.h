@@ -1,0 +1,43 @@
+// A few equal buffers that units take turns in: whole gradients at stages 2 and 3 (and whole parameters at stage 3).
+// Kept for the engine's life: copying into fresh memory costs several times a kept buffer (page faults).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace deepspeed::tensor {
+
+/// Not thread-safe; its user locks.
+class SlotPool {
+ public:
+  /// `slot_bytes`: the largest unit. `count` slots are allocated now. `what` names the pool in messages.
+  SlotPool(std::string what, int64_t slot_bytes, int count, c10::Device device);
+
+  /// A free slot's index, or -1 where all are taken.
+  int try_acquire();
+  /// As try_acquire, but adds a slot where all are taken: counted, and logged once with `reason`.
+  int acquire_or_grow(const std::string& reason);
+  void release(int slot);
+
+  /// The slot's memory as `numel` elements of `type`, `offset_bytes` from its start.
+  at::Tensor view(int slot, int64_t offset_bytes, int64_t numel, c10::ScalarType type) const;
+
+  int count() const { return static_cast<int>(slots_.size()); }
+  int grown() const { return grown_; }
+  int64_t bytes() const { return slot_bytes_ * count(); }
+
+ private:
+  void add_slot();
+
+  std::string what_;
+  int64_t slot_bytes_;
+  c10::Device device_;
+  std::vector<at::Tensor> slots_;
+  std::vector<bool> taken_;
+  int grown_ = 0;
+};
+
+}  // namespace deepspeed::tensor

@@ -1,0 +1,163 @@
+// One path for every stage: the owned range is a shard or the whole lane.
+#include "zero/boundary_step.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "deepspeed/error.h"
+#include "optim/clipping.h"
+
+namespace deepspeed::zero {
+namespace {
+
+optim::LaneShard shard_of(const LaneBuffers& lane) {
+  return {.master = lane.master,
+          .gradient = lane.owned_gradient,
+          .compute = lane.needs_master_copy() ? lane.owned_part(lane.parameters) : at::Tensor(),
+          .state = lane.states,
+          .segments = lane.segments};
+}
+
+}  // namespace
+
+BoundaryStep::BoundaryStep(LaneStore& store, const optim::RangeOptimizer& optimizer, comm::Communicator& data)
+    : store_(store), optimizer_(optimizer), data_(data), parameter_steps_(store.parameters().size(), 0) {}
+
+double BoundaryStep::partial_of(int rank) const {
+  double sum = 0.0;
+  for (const UnitBuffers& unit : store_.units()) {
+    for (const LaneBuffers& lane : unit.lanes) {
+      if (!lane.plan.trainable) continue;
+      const plan::Range shard = lane.plan.shard(rank, store_.world());
+      sum += optim::sum_of_squares(lane.owned_gradient.narrow(0, shard.begin - lane.owned.begin, shard.numel()));
+    }
+  }
+  return sum;
+}
+
+double BoundaryStep::gradient_norm(int64_t step) {
+  std::vector<double> partials(store_.world());
+  if (!store_.options().lifetimes.states_sharded) {
+    for (int rank = 0; rank < store_.world(); ++rank) partials[rank] = partial_of(rank);
+    return optim::global_norm(partials);
+  }
+  at::Tensor all = at::zeros({store_.world()}, at::kDouble);
+  all.data_ptr<double>()[store_.rank()] = partial_of(store_.rank());
+  if (store_.world() > 1) {
+    all = all.to(data_.control_device());
+    data_.all_gather(all, {.step = step, .phase = comm::Phase::kNorm}).wait();
+    all = all.cpu();
+  }
+  partials.assign(all.data_ptr<double>(), all.data_ptr<double>() + store_.world());
+  return optim::global_norm(partials);
+}
+
+std::string BoundaryStep::find_nonfinite(int64_t step) {
+  std::string mine;
+  for (const UnitBuffers& unit : store_.units()) {
+    for (const LaneBuffers& lane : unit.lanes) {
+      if (!lane.plan.trainable || !mine.empty()) continue;
+      const int64_t element = optim::first_nonfinite(lane.owned_gradient);
+      if (element < 0) continue;
+      for (const plan::Piece& piece : plan::pieces_in(lane.plan, lane.owned)) {
+        const int64_t in_lane = lane.owned.begin + element;
+        if (in_lane < piece.in_lane.begin || in_lane >= piece.in_lane.end) continue;
+        mine = concat(store_.parameters()[piece.parameter].name, " (rank ", store_.rank(), ", element ", in_lane - piece.in_lane.begin + piece.in_parameter.begin, ")");
+      }
+    }
+  }
+  for (const std::string& found : data_.all_gather_strings(mine, {.step = step, .phase = comm::Phase::kNorm})) {
+    if (!found.empty()) return found;
+  }
+  return "no parameter (the norm overflowed)";
+}
+
+StepResult BoundaryStep::run(std::span<const optim::Hyperparameters> groups, const StepOptions& options) {
+  StepResult result;
+  if (options.check_overflow || options.gradient_clipping > 0) {
+    const double scaled_norm = gradient_norm(options.step);
+    result.gradient_norm = scaled_norm / options.loss_scale;
+    result.overflow = options.check_overflow && !std::isfinite(scaled_norm);
+    if (result.overflow) {
+      result.first_nonfinite = find_nonfinite(options.step);
+      return result;
+    }
+  }
+  const double scale = optim::clip_factor(result.gradient_norm, options.gradient_clipping) / options.loss_scale;
+  advance_segments();
+  if (const auto* with_norms = dynamic_cast<const optim::ParameterNormOptimizer*>(&optimizer_)) {
+    step_with_norms(*with_norms, groups, scale, options.step);
+  } else {
+    step_elementwise(groups, scale, options.step);
+  }
+  return result;
+}
+
+void BoundaryStep::advance_segments() {
+  for (UnitBuffers& unit : store_.units()) {
+    for (LaneBuffers& lane : unit.lanes) {
+      if (!lane.plan.trainable) continue;
+      for (const plan::Placement& placement : lane.plan.placements) ++parameter_steps_[placement.parameter];
+      lane.segments.clear();
+      for (const plan::Piece& piece : plan::pieces_in(lane.plan, lane.owned)) {
+        lane.segments.push_back({.begin = piece.in_lane.begin - lane.owned.begin,
+                                 .end = piece.in_lane.end - lane.owned.begin,
+                                 .group = piece.group,
+                                 .step = parameter_steps_[piece.parameter],
+                                 .parameter = piece.parameter});
+      }
+    }
+  }
+}
+
+void BoundaryStep::gather(size_t unit, int64_t step, std::vector<comm::Work>& works) {
+  if (!store_.options().lifetimes.states_sharded) return;
+  const UnitBuffers& buffers = store_.units()[unit];
+  for (const LaneBuffers& lane : buffers.lanes) {
+    if (!lane.plan.trainable) continue;
+    works.push_back(data_.all_gather(lane.parameters, {.step = step, .phase = comm::Phase::kGather, .unit = static_cast<int>(unit), .name = buffers.name}));
+  }
+}
+
+void BoundaryStep::step_elementwise(std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
+  std::vector<comm::Work> works;
+  for (size_t unit = 0; unit < store_.units().size(); ++unit) {
+    for (LaneBuffers& lane : store_.units()[unit].lanes) {
+      if (lane.plan.trainable) optimizer_.step(shard_of(lane), groups, scale);
+    }
+    gather(unit, step, works);
+  }
+  for (comm::Work& work : works) work.wait();
+}
+
+void BoundaryStep::step_with_norms(const optim::ParameterNormOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
+  const auto count = static_cast<int64_t>(store_.parameters().size());
+  at::Tensor norms = at::zeros({2 * count}, at::kDouble);  // squares of weights, then of updates
+  const std::span<double> weights(norms.data_ptr<double>(), count);
+  const std::span<double> updates(norms.data_ptr<double>() + count, count);
+  std::vector<at::Tensor> scratch;
+  for (UnitBuffers& unit : store_.units()) {
+    for (LaneBuffers& lane : unit.lanes) {
+      if (!lane.plan.trainable) continue;
+      scratch.push_back(at::empty_like(lane.master));
+      optimizer.prepare(shard_of(lane), groups, scale, scratch.back(), weights, updates);
+    }
+  }
+  if (store_.options().lifetimes.states_sharded && data_.size() > 1) {
+    at::Tensor shared = norms.to(data_.control_device());
+    data_.all_reduce(shared, 1.0, {.step = step, .phase = comm::Phase::kNorm}).wait();
+    norms.copy_(shared);
+  }
+  std::vector<comm::Work> works;
+  size_t next = 0;
+  for (size_t unit = 0; unit < store_.units().size(); ++unit) {
+    for (LaneBuffers& lane : store_.units()[unit].lanes) {
+      if (lane.plan.trainable) optimizer.apply(shard_of(lane), groups, scratch[next++], weights, updates);
+    }
+    gather(unit, step, works);
+  }
+  for (comm::Work& work : works) work.wait();
+}
+
+}  // namespace deepspeed::zero

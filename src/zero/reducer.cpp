@@ -1,0 +1,306 @@
+// The life of a gradient between autograd and the optimizer step.
+#include "zero/reducer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "deepspeed/error.h"
+#include "plan/reduction_order.h"
+#include "precision/accumulate.h"
+
+namespace deepspeed::zero {
+namespace {
+
+// A parameter that got no gradient in this many backwards in a row is not waited for any more.
+constexpr int kUnusedStreak = 2;
+
+}  // namespace
+
+Reducer::Reducer(LaneStore& store, comm::Communicator& data) : store_(store), data_(data) {
+  units_.resize(store.units().size());
+  parameters_.resize(store.parameters().size());
+  hooks_.resize(store.parameters().size());
+  for (size_t unit = 0; unit < units_.size(); ++unit) {
+    for (const LaneBuffers& lane : store.units()[unit].lanes) {
+      if (!lane.plan.trainable) continue;
+      for (const plan::Placement& placement : lane.plan.placements) units_[unit].parameters.push_back(placement.parameter);
+    }
+  }
+  const Options& options = store.options();
+  const double ranks = options.average_over_ranks ? data.size() : 1.0;
+  reduce_scale_ = options.predivide_factor / ranks;
+  refresh_hooks();
+}
+
+void Reducer::refresh_hooks() {
+  for (size_t parameter = 0; parameter < hooks_.size(); ++parameter) {
+    const Location& where = store_.location(static_cast<int>(parameter));
+    const bool trainable = store_.units()[where.unit].lanes[where.lane].plan.trainable;
+    const at::Tensor& tensor = store_.parameters()[parameter].tensor;
+    if (!trainable || !tensor.requires_grad()) {
+      hooks_[parameter].reset();
+    } else if (!hooks_[parameter] || !hooks_[parameter]->is_current(tensor)) {
+      attach_hook(static_cast<int>(parameter));
+    }
+  }
+}
+
+void Reducer::attach_hook(int parameter) {
+  const at::Tensor& tensor = store_.parameters()[parameter].tensor;
+  hooks_[parameter] = std::make_unique<tensor::GradientHook>(tensor, [this, parameter] { gradient_ready(parameter); });
+}
+
+void Reducer::note_use(int unit) {
+  if (!order_agreed_) first_uses_.push_back(unit);
+}
+
+void Reducer::agree_order() {
+  if (order_agreed_) return;
+  const std::vector<int> mine = plan::reduction_order(first_uses_, static_cast<int>(units_.size()));
+  at::Tensor order = at::empty({static_cast<int64_t>(mine.size())}, at::kLong);
+  std::copy(mine.begin(), mine.end(), order.data_ptr<int64_t>());
+  if (data_.size() > 1 && !mine.empty()) {
+    order = order.to(data_.control_device());
+    data_.broadcast(order, 0, {.step = step_, .phase = comm::Phase::kSetup, .unit = -1, .name = "the reduction order"}).wait();
+    order = order.cpu();
+  }
+  order_.assign(order.data_ptr<int64_t>(), order.data_ptr<int64_t>() + order.numel());
+  order_agreed_ = true;
+}
+
+void Reducer::begin_backward(const BackwardSettings& settings) {
+  const std::lock_guard lock(mutex_);
+  apply(settings);
+}
+
+void Reducer::apply(const BackwardSettings& settings) {
+  policy_ = settings.policy;
+  scale_ = settings.scale / store_.options().predivide_factor;
+  step_ = settings.step;
+  in_backward_ = true;
+}
+
+at::Tensor Reducer::target(int unit, int parameter) {
+  const Location& where = store_.location(parameter);
+  const LaneBuffers& lane = store_.units()[unit].lanes[where.lane];
+  const at::Tensor whole = units_[unit].open == Open::kLane ? lane.gradients : store_.slot_view(units_[unit].slot, unit, where.lane);
+  return whole.narrow(0, where.range.begin, where.range.numel());
+}
+
+void Reducer::gradient_ready(int parameter) {
+  const std::lock_guard lock(mutex_);
+  if (!in_backward_ && unannounced_) apply(unannounced_());
+  at::Tensor& tensor = store_.parameters()[parameter].tensor;
+  at::Tensor& gradient = tensor.mutable_grad();
+  if (!gradient.defined()) return;
+  const int unit = store_.location(parameter).unit;
+  if (units_[unit].open == Open::kNone) open(unit);
+  ParameterState& state = parameters_[parameter];
+  const at::Tensor dense = gradient.is_sparse() ? gradient.to_dense() : gradient.detach();
+  if (dense.numel() > 0) {
+    const at::Tensor into = target(unit, parameter);
+    state.written ? precision::add_scaled_into(into, dense, scale_) : precision::scale_into(into, dense, scale_);
+  }
+  state.written = true;
+  gradient.reset();
+  ++state.ready;
+  if (policy_ == ReducePolicy::kNow && store_.options().overlap_comm) launch_ready();
+}
+
+void Reducer::open(int unit) {
+  UnitState& state = units_[unit];
+  const bool keep = policy_ == ReducePolicy::kKeepLocal;
+  if (state.in_lane || (state.launched && policy_ == ReducePolicy::kNow)) {
+    state.late = true;
+    open_slot(unit);
+  } else if (lives_in_lane() || keep) {
+    if (keep) store_.keep_gradients_whole(unit);
+    state.open = Open::kLane;
+  } else {
+    open_slot(unit);
+  }
+  for (const int parameter : state.parameters) parameters_[parameter].written = false;
+}
+
+void Reducer::open_slot(int unit) {
+  UnitState& state = units_[unit];
+  state.slot = acquire_slot(unit);
+  state.open = Open::kSlot;
+  // Gaps between parameters hold what another unit left there; they take part in sums and norms.
+  const auto& lanes = store_.units()[unit].lanes;
+  for (size_t index = 0; index < lanes.size(); ++index) {
+    if (!lanes[index].plan.trainable) continue;
+    const at::Tensor view = store_.slot_view(state.slot, unit, static_cast<int>(index));
+    int64_t end = 0;
+    for (const plan::Placement& placement : lanes[index].plan.placements) {
+      if (placement.range.begin > end) view.narrow(0, end, placement.range.begin - end).zero_();
+      end = placement.range.end;
+    }
+    if (end < view.numel()) view.narrow(0, end, view.numel() - end).zero_();
+  }
+}
+
+int Reducer::acquire_slot(int unit) {
+  tensor::SlotPool& pool = store_.gradient_slots_or_make();
+  // Slots that are on their way come back by waiting; only units that wait for their turn make the pool grow.
+  while (true) {
+    if (const int slot = pool.try_acquire(); slot >= 0) return slot;
+    const bool returns = std::any_of(in_flight_.begin(), in_flight_.end(), [](const InFlight& flight) { return flight.from == Open::kSlot; });
+    if (!returns) return pool.acquire_or_grow(store_.units()[unit].name);
+    finish_front();
+  }
+}
+
+void Reducer::zero_unwritten(int unit) {
+  for (const int parameter : units_[unit].parameters) {
+    ParameterState& state = parameters_[parameter];
+    if (!state.written && store_.location(parameter).range.numel() > 0) target(unit, parameter).zero_();
+    state.written = true;
+  }
+}
+
+bool Reducer::is_final(int unit) const {
+  return std::all_of(units_[unit].parameters.begin(), units_[unit].parameters.end(),
+                     [&](int parameter) { return parameters_[parameter].ready >= parameters_[parameter].expected; });
+}
+
+void Reducer::launch_ready() {
+  agree_order();
+  while (next_ < order_.size()) {
+    const int unit = order_[next_];
+    if (units_[unit].parameters.empty() || units_[unit].in_lane) {
+      ++next_;
+      continue;
+    }
+    if (!is_final(unit)) return;
+    launch(unit);
+    ++next_;
+  }
+}
+
+comm::Tag Reducer::tag(int unit) const { return {.step = step_, .phase = comm::Phase::kReduce, .unit = unit, .name = store_.units()[unit].name}; }
+
+void Reducer::launch(int unit) {
+  UnitState& state = units_[unit];
+  if (state.open == Open::kNone) open(unit);
+  zero_unwritten(unit);
+  InFlight flight{.unit = unit, .from = state.open, .slot = state.slot, .works = {}};
+  const auto& lanes = store_.units()[unit].lanes;
+  for (size_t index = 0; index < lanes.size(); ++index) {
+    if (!lanes[index].plan.trainable) continue;
+    const at::Tensor buffer = state.open == Open::kLane ? lanes[index].gradients : store_.slot_view(state.slot, unit, static_cast<int>(index));
+    flight.works.push_back(data_.reduce_scatter(buffer, reduce_scale_, tag(unit)));
+    if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffer, tag(unit)));
+  }
+  state.launched = true;
+  state.open = Open::kNone;
+  state.slot = -1;
+  state.late = false;
+  in_flight_.push_back(std::move(flight));
+  if (!store_.options().overlap_comm && in_flight_.back().from == Open::kSlot) finish_all();
+}
+
+void Reducer::merge_lane(LaneBuffers& lane, const at::Tensor& reduced, bool add) {
+  const at::Tensor own = lane.owned_part(reduced);
+  add ? precision::add_scaled_into(lane.owned_gradient, own, 1.0) : precision::scale_into(lane.owned_gradient, own, 1.0);
+}
+
+void Reducer::finish_front() {
+  InFlight flight = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  for (comm::Work& work : flight.works) work.wait();
+  UnitState& state = units_[flight.unit];
+  auto& lanes = store_.units()[flight.unit].lanes;
+  for (size_t index = 0; index < lanes.size(); ++index) {
+    if (!lanes[index].plan.trainable) continue;
+    if (flight.from == Open::kSlot) {
+      merge_lane(lanes[index], store_.slot_view(flight.slot, flight.unit, static_cast<int>(index)), state.filled);
+    } else if (!lives_in_lane()) {
+      merge_lane(lanes[index], lanes[index].gradients, state.filled);
+    }
+  }
+  if (flight.from == Open::kSlot) store_.gradient_slots()->release(flight.slot);
+  state.filled = true;
+  state.in_lane = lives_in_lane();
+}
+
+void Reducer::finish_all() {
+  while (!in_flight_.empty()) finish_front();
+}
+
+void Reducer::reduce_late() {
+  if (units_.empty()) return;
+  at::Tensor late = at::zeros({static_cast<int64_t>(units_.size())}, at::kFloat);
+  float* flags = late.data_ptr<float>();
+  for (size_t unit = 0; unit < units_.size(); ++unit) flags[unit] = units_[unit].late ? 1.0F : 0.0F;
+  if (data_.size() > 1) {
+    late = late.to(data_.control_device());
+    data_.all_reduce(late, 1.0, {.step = step_, .phase = comm::Phase::kReduce, .unit = -1, .name = "the list of late gradients"}).wait();
+    late = late.cpu();
+    flags = late.data_ptr<float>();
+  }
+  finish_all();
+  for (const int unit : order_) {
+    if (flags[unit] == 0.0F) continue;
+    if (units_[unit].open == Open::kNone) {
+      open_slot(unit);
+      for (const int parameter : units_[unit].parameters) parameters_[parameter].written = false;
+    }
+    launch(unit);
+    finish_all();
+  }
+}
+
+void Reducer::learn_counts() {
+  for (UnitState& unit : units_) unit.launched = false;
+  for (ParameterState& parameter : parameters_) {
+    parameter.unused_streak = parameter.ready == 0 ? parameter.unused_streak + 1 : 0;
+    if (parameter.ready > 0) {
+      parameter.expected = parameter.ready;
+    } else if (parameter.unused_streak >= kUnusedStreak) {
+      parameter.expected = 0;
+    }
+    parameter.ready = 0;
+  }
+}
+
+void Reducer::backward_done() {
+  const std::lock_guard lock(mutex_);
+  if (policy_ == ReducePolicy::kNow) {
+    agree_order();
+    for (; next_ < order_.size(); ++next_) {
+      const int unit = order_[next_];
+      if (!units_[unit].parameters.empty() && !units_[unit].in_lane && !units_[unit].launched) launch(unit);
+    }
+    finish_all();
+    reduce_late();
+    finish_all();
+  }
+  learn_counts();
+  next_ = 0;
+  in_backward_ = false;
+}
+
+void Reducer::fill_missing() {
+  for (size_t index = 0; index < units_.size(); ++index) {
+    if (units_[index].filled) continue;
+    for (LaneBuffers& lane : store_.units()[index].lanes) {
+      if (lane.plan.trainable) lane.owned_gradient.zero_();
+    }
+  }
+}
+
+void Reducer::start_window() {
+  const std::lock_guard lock(mutex_);
+  DS_INTERNAL_CHECK(in_flight_.empty(), "a boundary step with ", in_flight_.size(), " reductions on their way");
+  for (UnitState& unit : units_) {
+    if (unit.open == Open::kSlot) store_.gradient_slots()->release(unit.slot);
+    unit.open = Open::kNone;
+    unit.slot = -1;
+    unit.late = unit.filled = unit.in_lane = unit.launched = false;
+  }
+}
+
+}  // namespace deepspeed::zero

@@ -1,0 +1,164 @@
+// Small modules with awkward traits.
+#include "engine/oracle_models.h"
+
+#include <ATen/ATen.h>
+#include <torch/nn/functional/activation.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+
+namespace deepspeed::testing {
+namespace {
+
+namespace nn = torch::nn;
+
+at::Tensor to_loss(const at::Tensor& y) { return (y.to(at::kFloat) * 1.5).tanh().pow(2).mean(); }
+
+/// Linear, norm, linear; `trunk` is a Sequential of equal classes, so that it is cut into units.
+class Plain : public OracleModel {
+ public:
+  Plain() {
+    first = register_module("first", nn::Linear(8, 12));
+    norm = register_module("norm", nn::LayerNorm(nn::LayerNormOptions({12})));
+    trunk = register_module("trunk", nn::Sequential(nn::Linear(12, 12), nn::Linear(12, 12), nn::Linear(12, 7)));
+  }
+  at::Tensor forward(const at::Tensor& x, const Moment& moment) override { return to_loss(body(x, moment)); }
+
+ protected:
+  virtual at::Tensor body(const at::Tensor& x, const Moment&) { return trunk->forward(norm(first(x.to(first->weight.scalar_type())).tanh())); }
+  nn::Linear first{nullptr};
+  nn::LayerNorm norm{nullptr};
+  nn::Sequential trunk{nullptr};
+};
+
+class Tied final : public Plain {
+ public:
+  Tied() {
+    encoder = register_module("encoder", nn::Linear(nn::LinearOptions(12, 12).bias(false)));
+    decoder = register_module("decoder", nn::Linear(nn::LinearOptions(12, 12).bias(false)));
+    decoder->weight = encoder->weight;
+    decoder->register_parameter("weight", encoder->weight);
+  }
+
+ protected:
+  at::Tensor body(const at::Tensor& x, const Moment&) override {
+    const at::Tensor hidden = first(x.to(first->weight.scalar_type()));
+    return trunk->forward(norm(at::linear(encoder(hidden).tanh(), decoder->weight)));
+  }
+  nn::Linear encoder{nullptr};
+  nn::Linear decoder{nullptr};
+};
+
+class UsedTwice final : public Plain {
+ protected:
+  at::Tensor body(const at::Tensor& x, const Moment&) override {
+    const at::Tensor hidden = norm(first(x.to(first->weight.scalar_type())));
+    return trunk->forward(trunk[0]->as<nn::Linear>()->forward(hidden).tanh());
+  }
+};
+
+class Unused final : public Plain {
+ public:
+  Unused() { never = register_module("never", nn::Linear(5, 3)); }
+  nn::Linear never{nullptr};
+};
+
+class Frozen : public Plain {
+ public:
+  Frozen() {
+    trunk[1]->as<nn::Linear>()->weight.set_requires_grad(false);
+    norm->weight.set_requires_grad(false);
+  }
+};
+
+class UnfrozenLater final : public Frozen {
+ public:
+  void before_step(int step) override {
+    norm->weight.set_requires_grad(step >= 2);
+    first->bias.set_requires_grad(step != 1);
+  }
+};
+
+class ZeroSize final : public Plain {
+ public:
+  ZeroSize() { empty = register_parameter("empty", at::zeros({0, 4})); }
+
+ protected:
+  at::Tensor body(const at::Tensor& x, const Moment& moment) override { return Plain::body(x, moment) + empty.sum().to(first->weight.scalar_type()); }
+  at::Tensor empty;
+};
+
+class Scalar final : public Plain {
+ public:
+  Scalar() { factor = register_parameter("factor", at::full({}, 0.7)); }
+
+ protected:
+  at::Tensor body(const at::Tensor& x, const Moment& moment) override { return Plain::body(x, moment) * factor; }
+  at::Tensor factor;
+};
+
+class Branch : public Plain {
+ public:
+  Branch() {
+    left = register_module("left", nn::Linear(12, 12));
+    right = register_module("right", nn::Linear(12, 12));
+  }
+
+ protected:
+  virtual bool goes_left(const Moment& moment) const = 0;
+  at::Tensor body(const at::Tensor& x, const Moment& moment) override {
+    const at::Tensor hidden = norm(first(x.to(first->weight.scalar_type())));
+    return trunk->forward(goes_left(moment) ? left(hidden).tanh() : right(hidden).sigmoid());
+  }
+  nn::Linear left{nullptr};
+  nn::Linear right{nullptr};
+};
+
+class BranchPerStep final : public Branch {
+  bool goes_left(const Moment& moment) const override { return moment.step % 2 == 0; }
+};
+
+class BranchPerRank final : public Branch {
+  bool goes_left(const Moment& moment) const override { return (moment.rank + moment.step / 2) % 2 == 0; }
+};
+
+/// bfloat16 linears around a float32 norm.
+class Mixed final : public Plain {
+ public:
+  Mixed() {
+    first->to(at::kBFloat16);
+    trunk->to(at::kBFloat16);
+  }
+
+ protected:
+  at::Tensor body(const at::Tensor& x, const Moment&) override {
+    return trunk->forward(norm(first(x.to(at::kBFloat16)).to(at::kFloat)).to(at::kBFloat16));
+  }
+};
+
+template <class Model>
+std::shared_ptr<OracleModel> make() {
+  return std::make_shared<Model>();
+}
+
+}  // namespace
+
+const std::vector<OracleRow>& oracle_rows() {
+  static const std::vector<OracleRow> rows = {{"plain", make<Plain>},
+                                              {"tied", make<Tied>},
+                                              {"used_twice", make<UsedTwice>},
+                                              {"unused", make<Unused>},
+                                              {"frozen", make<Frozen>},
+                                              {"unfrozen_later", make<UnfrozenLater>},
+                                              {"zero_size", make<ZeroSize>},
+                                              {"scalar", make<Scalar>},
+                                              {"branch_per_step", make<BranchPerStep>},
+                                              {"branch_per_rank", make<BranchPerRank>},
+                                              {"decay_groups", make<Plain>, true, false},
+                                              {"mixed_dtypes", make<Mixed>, false, true}};
+  return rows;
+}
+
+}  // namespace deepspeed::testing

@@ -1,0 +1,216 @@
+#include "launcher/launch_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "deepspeed/error.h"
+
+namespace deepspeed::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class LaunchPlanTest : public ::testing::Test {
+ protected:
+  LaunchPlanTest() {
+    inputs.machine.host_name = "here";
+    inputs.machine.names = {"localhost", "here", "10.0.0.1"};
+    inputs.machine.cores = {{0, 0}, {1, 0}, {2, 1}, {3, 1}};
+    inputs.hostfile_path = "hosts";
+    inputs.command.words = {"/bin/train"};
+    inputs.command.arguments = {"a  b"};
+    inputs.master_port = 4321;
+    inputs.timestamp = "20260102030405";
+  }
+
+  LaunchPlan plan() const { return plan_launch(options, inputs); }
+
+  std::map<std::string, std::string> environment_of(int rank) const {
+    const LaunchPlan launch = plan();
+    const auto& variables = launch.ranks.at(static_cast<size_t>(rank)).environment;
+    return {variables.begin(), variables.end()};
+  }
+
+  std::string devices() const { return environment_of(0)["CUDA_VISIBLE_DEVICES"]; }
+
+  template <class Type>
+  std::string error() const {
+    try {
+      plan();
+    } catch (const Type& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  Options options;
+  PlanInputs inputs;
+};
+
+TEST_F(LaunchPlanTest, WithoutGpusThereIsOneRankASocket) {
+  EXPECT_THAT(plan().ranks, SizeIs(2));
+  EXPECT_FALSE(plan().on_gpus);
+  EXPECT_EQ(environment_of(0).count("CUDA_VISIBLE_DEVICES"), 0u);
+}
+
+TEST_F(LaunchPlanTest, NumGpusGivesThatManyCpuRanks) {
+  options.num_gpus = 3;
+  EXPECT_THAT(plan().ranks, SizeIs(3));
+  EXPECT_FALSE(plan().on_gpus);
+}
+
+TEST_F(LaunchPlanTest, EachRankFindsItsPlaceInTheEnvironment) {
+  options.num_gpus = 2;
+  auto environment = environment_of(1);
+  EXPECT_EQ(environment["RANK"], "1");
+  EXPECT_EQ(environment["LOCAL_RANK"], "1");
+  EXPECT_EQ(environment["WORLD_SIZE"], "2");
+  EXPECT_EQ(environment["LOCAL_SIZE"], "2");
+  EXPECT_EQ(environment["CROSS_RANK"], "0");
+  EXPECT_EQ(environment["CROSS_SIZE"], "1");
+  EXPECT_EQ(environment["MASTER_ADDR"], "127.0.0.1");
+  EXPECT_EQ(environment["MASTER_PORT"], "4321");
+  EXPECT_THAT(plan().ranks[1].command, ElementsAre("/bin/train", "--local_rank=1", "a  b"));
+}
+
+TEST_F(LaunchPlanTest, AllGpusAreUsedAndEveryRankSeesAllOfThem) {
+  inputs.machine.num_gpus = 3;
+  EXPECT_THAT(plan().ranks, SizeIs(3));
+  EXPECT_TRUE(plan().on_gpus);
+  EXPECT_EQ(environment_of(2)["CUDA_VISIBLE_DEVICES"], "0,1,2");
+}
+
+TEST_F(LaunchPlanTest, IncludeAndExcludePickGpus) {
+  inputs.machine.num_gpus = 4;
+  options.include = "localhost:2,0";
+  EXPECT_EQ(devices(), "0,2");
+  options.include.clear();
+  options.exclude = "localhost:1";
+  EXPECT_EQ(devices(), "0,2,3");
+}
+
+TEST_F(LaunchPlanTest, SlotsOfCpuRanksAreOnlyLabels) {
+  options.include = "localhost:0,2,7";
+  EXPECT_THAT(plan().ranks, SizeIs(3));
+  EXPECT_EQ(environment_of(2)["LOCAL_RANK"], "2");
+}
+
+TEST_F(LaunchPlanTest, VisibleDevicesVariableIsAnIncludeUnlessFlagsSayWhich) {
+  inputs.machine.num_gpus = 4;
+  inputs.environment["CUDA_VISIBLE_DEVICES"] = "3, 1";
+  EXPECT_EQ(devices(), "1,3");
+  options.num_gpus = 2;
+  EXPECT_EQ(devices(), "0,1");
+  options.num_gpus.reset();
+  options.include = "localhost:2";
+  EXPECT_EQ(devices(), "2");
+}
+
+TEST_F(LaunchPlanTest, GpuAndMigIdentifiersAreTheSlots) {
+  inputs.machine.num_gpus = 4;
+  inputs.environment["CUDA_VISIBLE_DEVICES"] = "GPU-aa,MIG-bb,GPU-cc";
+  EXPECT_EQ(devices(), "GPU-aa,MIG-bb,GPU-cc");
+  EXPECT_THAT(plan().ranks, SizeIs(3));
+  options.num_gpus = 2;
+  EXPECT_EQ(devices(), "GPU-aa,MIG-bb");
+  options.num_gpus.reset();
+  options.include = "localhost:2";
+  EXPECT_EQ(devices(), "GPU-cc");
+}
+
+TEST_F(LaunchPlanTest, HiddenGpusMeanCpuRanks) {
+  inputs.machine.num_gpus = 4;
+  for (const char* hidden : {"", "-1"}) {
+    inputs.environment["CUDA_VISIBLE_DEVICES"] = hidden;
+    EXPECT_FALSE(plan().on_gpus) << hidden;
+  }
+}
+
+TEST_F(LaunchPlanTest, VariableThatNamesAMissingGpuIsAnErrorThatNamesBoth) {
+  inputs.machine.num_gpus = 2;
+  inputs.environment["CUDA_VISIBLE_DEVICES"] = "0,5";
+  EXPECT_THAT(error<ValueError>(), HasSubstr("CUDA_VISIBLE_DEVICES: no slot 5"));
+}
+
+TEST_F(LaunchPlanTest, MoreRanksThanGpusIsAnError) {
+  inputs.machine.num_gpus = 2;
+  options.num_gpus = 3;
+  EXPECT_THAT(error<ValueError>(), HasSubstr("GPU 2 on host \"localhost\": this machine has 2"));
+}
+
+TEST_F(LaunchPlanTest, AcceleratorVariableForcesCpuRanks) {
+  inputs.machine.num_gpus = 2;
+  inputs.environment["DS_ACCELERATOR"] = "cpu";
+  options.num_gpus = 4;
+  EXPECT_THAT(plan().ranks, SizeIs(4));
+  EXPECT_FALSE(plan().on_gpus);
+  inputs.environment["DS_ACCELERATOR"] = "xpu";
+  EXPECT_THAT(error<NotSupported>(), HasSubstr("DS_ACCELERATOR=xpu"));
+  inputs.environment["DS_ACCELERATOR"] = "cuda";
+  inputs.machine.num_gpus = 0;
+  EXPECT_THAT(error<ValueError>(), HasSubstr("no GPU is visible"));
+}
+
+TEST_F(LaunchPlanTest, OmpThreadsAreCoresByRanksUnlessTheUserSaysOtherwise) {
+  options.num_gpus = 2;
+  EXPECT_EQ(environment_of(0)["OMP_NUM_THREADS"], "2");
+  options.num_gpus = 8;
+  EXPECT_EQ(environment_of(0)["OMP_NUM_THREADS"], "1");
+  inputs.environment["OMP_NUM_THREADS"] = "6";
+  EXPECT_EQ(environment_of(0)["OMP_NUM_THREADS"], "6");
+}
+
+TEST_F(LaunchPlanTest, BindingGivesEachRankItsOwnCoresAndThreads) {
+  options.num_gpus = 2;
+  options.bind_cores_to_rank = true;
+  inputs.environment["OMP_NUM_THREADS"] = "6";
+  EXPECT_THAT(plan().ranks[0].cores, ElementsAre(0, 1));
+  EXPECT_THAT(plan().ranks[1].cores, ElementsAre(2, 3));
+  EXPECT_EQ(environment_of(0)["OMP_NUM_THREADS"], "2");
+  options.bind_core_list = "1,3,5-6";
+  EXPECT_THAT(plan().ranks[1].cores, ElementsAre(5, 6));
+  inputs.environment["KMP_AFFINITY"] = "compact";
+  EXPECT_THAT(error<ValueError>(), HasSubstr("KMP_AFFINITY"));
+}
+
+TEST_F(LaunchPlanTest, NothingIsBoundUnasked) { EXPECT_THAT(plan().ranks[0].cores, IsEmpty()); }
+
+TEST_F(LaunchPlanTest, LogFilesCarryTimeAndRank) {
+  options.rank_log_folder = "logs";
+  EXPECT_EQ(plan().ranks[1].log_file, "logs/20260102030405_rank1.log");
+}
+
+TEST_F(LaunchPlanTest, HostfileOfThisHostWorksUnderAnyOfItsNames) {
+  inputs.hostfile_text = "10.0.0.1 slots=3\n";
+  EXPECT_THAT(plan().ranks, SizeIs(3));
+  inputs.hostfile_text = "here slots=1\n";
+  EXPECT_THAT(plan().ranks, SizeIs(1));
+}
+
+TEST_F(LaunchPlanTest, AnotherHostIsNeverReplacedByThisOne) {
+  inputs.hostfile_text = "elsewhere slots=2\n";
+  EXPECT_THAT(error<NotSupported>(), HasSubstr("host \"elsewhere\" is not this machine (here)"));
+  inputs.hostfile_text = "here slots=2\nelsewhere slots=2\n";
+  EXPECT_THAT(error<NotSupported>(), HasSubstr("elsewhere"));
+  options.include = "here";
+  EXPECT_THAT(plan().ranks, SizeIs(2));
+}
+
+TEST_F(LaunchPlanTest, NumGpusReplacesTheSlotsOfTheHostfile) {
+  inputs.hostfile_text = "here slots=4\n";
+  options.num_gpus = 2;
+  EXPECT_THAT(plan().ranks, SizeIs(2));
+}
+
+TEST_F(LaunchPlanTest, MasterAddressIsPassedOn) {
+  options.master_addr = "10.0.0.1";
+  EXPECT_EQ(environment_of(0)["MASTER_ADDR"], "10.0.0.1");
+}
+
+}  // namespace
+}  // namespace deepspeed::launcher

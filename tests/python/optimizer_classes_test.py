@@ -1,0 +1,87 @@
+"""ops/*: the optimizer classes used alone, against torch's."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+import torch
+
+from deepspeed.ops.adagrad import DeepSpeedCPUAdagrad
+from deepspeed.ops.adam import DeepSpeedCPUAdam, FusedAdam
+from deepspeed.ops.lamb import FusedLamb
+from deepspeed.ops.lion import DeepSpeedCPULion, FusedLion
+
+
+def train(make: Callable[[list[torch.nn.Parameter]], Any], num_steps: int = 4) -> torch.Tensor:
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(5, 3))
+    optimizer = make([weight])
+    for step in range(num_steps):
+        weight.grad = torch.sin(weight.detach() * (step + 1))
+        optimizer.step()
+    return weight.detach()
+
+
+@pytest.mark.parametrize(
+    ("ours", "torchs"),
+    [
+        (lambda p: FusedAdam(p, lr=0.1, weight_decay=0.1), lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.1)),
+        (
+            lambda p: FusedAdam(p, lr=0.1, weight_decay=0.1, adam_w_mode=False),
+            lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.1),
+        ),
+        (
+            lambda p: DeepSpeedCPUAdam(p, lr=0.1, betas=(0.8, 0.9), adamw_mode=False),
+            lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.8, 0.9)),
+        ),
+        (
+            lambda p: DeepSpeedCPUAdagrad(p, lr=0.1, weight_decay=0.1),
+            lambda p: torch.optim.Adagrad(p, lr=0.1, weight_decay=0.1),
+        ),
+    ],
+)
+def test_a_step_alone_is_torchs(ours: Callable[..., Any], torchs: Callable[..., Any]) -> None:
+    torch.testing.assert_close(train(ours), train(torchs), rtol=1e-5, atol=1e-6)
+
+
+def test_lion_moves_by_the_sign() -> None:
+    weight = torch.nn.Parameter(torch.zeros(3))
+    optimizer = FusedLion([weight], lr=0.1, betas=(0.5, 0.75))
+    weight.grad = torch.tensor([4.0, -2.0, 0.0])
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([-0.1, 0.1, 0.0]))
+    torch.testing.assert_close(optimizer.state[weight]["exp_avg"], torch.tensor([1.0, -0.5, 0.0]))
+    assert torch.equal(train(lambda p: FusedLion(p)), train(lambda p: DeepSpeedCPULion(p)))
+
+
+def test_lamb_scales_by_the_ratio_of_norms() -> None:
+    weight = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    optimizer = FusedLamb([weight], lr=0.1, eps=0.0, bias_correction=False, betas=(0.0, 0.0))
+    weight.grad = torch.tensor([1.0, -2.0])
+    optimizer.step()
+    ratio = 5.0 / 2**0.5  # the direction is the gradient's sign
+    assert optimizer.get_lamb_coeffs() == pytest.approx([ratio])
+    torch.testing.assert_close(weight.detach(), torch.tensor([3.0 - 0.1 * ratio, 4.0 + 0.1 * ratio]))
+
+
+def test_the_group_dicts_stay_the_callers_own() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.5}]
+    optimizer = DeepSpeedCPUAdam(groups, lr=0.1)
+    assert optimizer.param_groups[0] is groups[0]
+    assert groups[0]["lr"] == 0.5 and groups[0]["weight_decay"] == 0
+
+
+def test_moments_are_fp32_unless_asked_otherwise() -> None:
+    for fp32, dtype in ((True, torch.float32), (False, torch.bfloat16)):
+        weight = torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
+        optimizer = DeepSpeedCPUAdam([weight], fp32_optimizer_states=fp32)
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+        assert optimizer.state[weight]["exp_avg"].dtype == dtype and optimizer.state[weight]["step"] == 1
+
+
+@pytest.mark.parametrize("make", [FusedAdam, DeepSpeedCPUAdam, DeepSpeedCPUAdagrad, FusedLamb])
+def test_amsgrad_is_refused(make: Any) -> None:
+    with pytest.raises(ValueError, match="amsgrad"):
+        make([torch.nn.Parameter(torch.zeros(1))], amsgrad=True)
