@@ -1,1 +1,29 @@
-# Filled in once the shared library exists.
+# What is installed: the shared library with its headers and CMake package (so that find_package(deepspeed) works), the
+# programs, and inside a wheel all of it below the Python package.
+if(NOT DS_BUILD_TORCH_PARTS)
+  return()
+endif()
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+if(SKBUILD)
+  set(DS_ROOT "${SKBUILD_PLATLIB_DIR}/deepspeed")
+  set(DS_BIN "${SKBUILD_SCRIPTS_DIR}")
+  set(DS_LIB "${DS_ROOT}/lib")
+else()
+  set(DS_ROOT ".")
+  set(DS_BIN "${CMAKE_INSTALL_BINDIR}")
+  set(DS_LIB "lib")
+endif()
+
+set(DS_PACKAGE "${DS_LIB}/cmake/deepspeed")
+install(TARGETS deepspeed EXPORT deepspeed_targets LIBRARY DESTINATION "${DS_LIB}" COMPONENT python)
+file(REAL_PATH "${DS_DEPS_DIR}/lib/libhwy.so.1" hwy_file)
+install(FILES "${hwy_file}" DESTINATION "${DS_LIB}" RENAME libhwy.so.1 COMPONENT python)
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/include/deepspeed" DESTINATION "${DS_ROOT}/include" COMPONENT python)
+if(TARGET deepspeed_program)
+  install(TARGETS deepspeed_program RUNTIME DESTINATION "${DS_BIN}" COMPONENT python)
+endif()
+configure_package_config_file("${CMAKE_SOURCE_DIR}/cmake/deepspeedConfig.cmake.in" "${CMAKE_BINARY_DIR}/deepspeedConfig.cmake" INSTALL_DESTINATION "${DS_PACKAGE}")
+write_basic_package_version_file("${CMAKE_BINARY_DIR}/deepspeedConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_BINARY_DIR}/deepspeedConfig.cmake" "${CMAKE_BINARY_DIR}/deepspeedConfigVersion.cmake" DESTINATION "${DS_PACKAGE}" COMPONENT python)

@@ -88,9 +88,9 @@ def initialize(
 ) -> tuple[Any, Any, Any, Any]:
     """Wraps `model` in an engine; every rank calls it with the same arguments.
 
-    Returns (engine, optimizer, training dataloader or None, learning-rate scheduler or None). `config` is a dict, the path of a
-    JSON file (comments allowed) or base64 of one; `config_params` is another name of it, and `args.deepspeed_config`
-    a third. `optimizer` is a torch optimizer or a function of the parameters, `lr_scheduler` a scheduler or a function
+    Returns (engine, optimizer, training dataloader or None, learning-rate scheduler or None). `config` is a dict, the
+    path of a JSON file (comments allowed) or base64 of one; `config_params` is another name of it, and
+    `args.deepspeed_config` a third. `optimizer` is a torch optimizer or a function of the parameters, `lr_scheduler` a scheduler or a function
     of the optimizer; without them the config's sections decide. Starts the process group where none is.
     Raises ValueError for wrong arguments and a wrong config.
     """
@@ -121,12 +121,12 @@ def _config_of(args: Any, config: Any) -> Any:
     from_args = getattr(args, "deepspeed_config", None) or deprecated
     if config is not None and from_args is not None:
         raise ValueError(
-            f"[deepspeed.initialize] config: given twice, as an argument and as --deepspeed_config {from_args}. Keep one."
+            f"[deepspeed.initialize] config: given twice, as an argument and as --deepspeed_config {from_args}."
         )
     chosen = config if config is not None else from_args
     if chosen is None:
         raise ValueError(
-            "[deepspeed.initialize] config: got none. Pass config= (a dict or a path), or --deepspeed_config to the script."
+            "[deepspeed.initialize] config: got none. Pass config= (a dict or a path), or --deepspeed_config."
         )
     return chosen
 
@@ -143,7 +143,7 @@ def init_distributed(*args: Any, **kwargs: Any) -> None:
 def add_config_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Adds --deepspeed and --deepspeed_config (and their old --deepscale names) to `parser`, which it returns."""
     group = parser.add_argument_group("DeepSpeed", "DeepSpeed configurations")
-    group.add_argument("--deepspeed", action="store_true", help="train with DeepSpeed (the script decides what that means)")
+    group.add_argument("--deepspeed", action="store_true", help="train with DeepSpeed, as the script understands it")
     group.add_argument("--deepspeed_config", default=None, type=str, help="path of the DeepSpeed JSON config")
     group.add_argument("--deepscale", action="store_true", help="old name of --deepspeed")
     group.add_argument("--deepscale_config", default=None, type=str, help="old name of --deepspeed_config")

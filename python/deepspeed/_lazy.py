@@ -1,4 +1,4 @@
-"""Submodules that become attributes of their package when they are first asked for, so that importing it stays cheap."""
+"""Submodules that become attributes of their package at first use, so that importing it stays cheap."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ struct AutotuningConfig {
   bool overwrite = true;
   int64_t start_profile_step = 3;
   int64_t end_profile_step = 5;
-  std::string metric = "throughput";         ///< throughput, latency, flops, forward, ...
+  std::string metric = "throughput";  ///< throughput, latency, flops, forward, ...
   std::optional<std::string> metric_path;
-  std::string tuner_type = "gridsearch";     ///< gridsearch, random or model_based
-  int64_t tuner_early_stopping = 5;          ///< trials without a better one
+  std::string tuner_type = "gridsearch";  ///< gridsearch, random or model_based
+  int64_t tuner_early_stopping = 5;       ///< trials without a better one
   int64_t tuner_num_trials = 50;
-  nlohmann::json arg_mappings;               ///< config key to the script's own flag
+  nlohmann::json arg_mappings;  ///< config key to the script's own flag
   std::optional<AutotuningModelInfoConfig> model_info;
   std::optional<std::string> model_info_path;
   int64_t mp_size = 1;

@@ -92,7 +92,8 @@ Fields legacy_fields(Config& config) {
 
 Fields fields(Config& config) {
   Fields all = plain_fields(config);
-  for (const auto& list : {section_fields(config), legacy_fields(config)}) all.insert(all.end(), list.begin(), list.end());
+  for (const auto& list : {section_fields(config), legacy_fields(config)})
+    all.insert(all.end(), list.begin(), list.end());
   return all;
 }
 

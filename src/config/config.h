@@ -29,32 +29,32 @@
 namespace deepspeed::config {
 
 struct Config {
-  bool strict = false;                                           ///< ours: unknown top-level keys are errors
-  std::optional<int64_t> train_batch_size;                       ///< samples a step, over all ranks
-  std::optional<int64_t> train_micro_batch_size_per_gpu;         ///< samples a forward pass on one rank
-  std::optional<int64_t> gradient_accumulation_steps;            ///< forward passes a step
-  bool managed_gradient_accumulation = true;                     ///< false: every step() updates
-  std::optional<int64_t> steps_per_print;                        ///< absent or infinite: never
-  double gradient_clipping = 1.0;                                ///< largest global L2 norm; 0: no clipping
-  bool prescale_gradients = false;                               ///< divide before the reduction, not after
-  double gradient_predivide_factor = 1.0;                        ///< used by prescale_gradients
-  std::string gradient_allreduce_op = "mean";                    ///< mean or sum
-  std::optional<core::Dtype> communication_data_type;            ///< of reduced gradients; absent: accumulation dtype
+  bool strict = false;                                    ///< ours: unknown top-level keys are errors
+  std::optional<int64_t> train_batch_size;                ///< samples a step, over all ranks
+  std::optional<int64_t> train_micro_batch_size_per_gpu;  ///< samples a forward pass on one rank
+  std::optional<int64_t> gradient_accumulation_steps;     ///< forward passes a step
+  bool managed_gradient_accumulation = true;              ///< false: every step() updates
+  std::optional<int64_t> steps_per_print;                 ///< absent or infinite: never
+  double gradient_clipping = 1.0;                         ///< largest global L2 norm; 0: no clipping
+  bool prescale_gradients = false;                        ///< divide before the reduction, not after
+  double gradient_predivide_factor = 1.0;                 ///< used by prescale_gradients
+  std::string gradient_allreduce_op = "mean";             ///< mean or sum
+  std::optional<core::Dtype> communication_data_type;     ///< of reduced gradients; absent: accumulation dtype
   core::Dtype seq_parallel_communication_data_type = core::Dtype::kFloat32;
   bool disable_allgather = false;
-  bool dump_state = false;                                       ///< rank 0 prints the engine's attributes
+  bool dump_state = false;  ///< rank 0 prints the engine's attributes
   bool disable_python_gc = false;
   bool wall_clock_breakdown = false;
   bool memory_breakdown = false;
-  std::optional<int64_t> vocabulary_size;                        ///< only warned about where it is no multiple of 8
+  std::optional<int64_t> vocabulary_size;  ///< only warned about where it is no multiple of 8
   bool dataloader_drop_last = false;
   bool use_data_before_expert_parallelism = false;
   bool zero_allow_untested_optimizer = false;
   bool zero_force_ds_cpu_optimizer = true;
-  std::optional<std::string> log_level;                          ///< debug, info, warning, error or critical
+  std::optional<std::string> log_level;  ///< debug, info, warning, error or critical
   std::optional<int64_t> sequence_parallel_size;
   std::optional<int64_t> data_parallel_size;
-  int64_t allgather_size = 500'000'000;                          ///< only with the deprecated zero_optimization: true
+  int64_t allgather_size = 500'000'000;  ///< only with the deprecated zero_optimization: true
   nlohmann::json weight_quantization;
   nlohmann::json datastates_ckpt = false;
 
@@ -83,21 +83,21 @@ struct Config {
   CompileConfig compile;
   DataEfficiencyConfig data_efficiency;
 
-  ElasticityConfig elasticity;                                   ///< from here on: DeepSpeed up to 0.19.6
+  ElasticityConfig elasticity;  ///< from here on: DeepSpeed up to 0.19.6
   std::optional<SparseAttentionConfig> sparse_attention;
   ProgressiveLayerDropConfig progressive_layer_drop;
   EigenvalueConfig eigenvalue;
   CurriculumLearningConfig curriculum_learning;
   NebulaConfig nebula;
   CompressionTrainingConfig compression_training;
-  nlohmann::json amp;                                            ///< "enabled" and apex's keyword arguments
+  nlohmann::json amp;  ///< "enabled" and apex's keyword arguments
   nlohmann::json quantize_training;
   bool sparse_gradients = false;
   bool graph_harvesting = false;
 
-  nlohmann::json raw;                  ///< the config as it was given
-  Provenance provenance;               ///< where each value came from
-  std::vector<std::string> warnings;   ///< sentences for the user; nothing is printed while loading
+  nlohmann::json raw;                 ///< the config as it was given
+  Provenance provenance;              ///< where each value came from
+  std::vector<std::string> warnings;  ///< sentences for the user; nothing is printed while loading
 };
 
 Fields fields(Config& config);

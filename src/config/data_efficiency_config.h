@@ -15,15 +15,15 @@ namespace deepspeed::config {
 struct CurriculumScheduleConfig {
   std::optional<int64_t> total_curriculum_step;
   std::optional<int64_t> difficulty_step;
-  std::optional<double> root_degree;        ///< of fixed_root
-  std::vector<int64_t> difficulty;          ///< of fixed_discrete
-  std::vector<int64_t> max_step;            ///< of fixed_discrete: one shorter
+  std::optional<double> root_degree;  ///< of fixed_root
+  std::vector<int64_t> difficulty;    ///< of fixed_discrete
+  std::vector<int64_t> max_step;      ///< of fixed_discrete: one shorter
 };
 
 struct CurriculumMetricConfig {
   std::optional<std::string> index_to_sample_path;
   std::optional<std::string> index_to_metric_path;
-  std::string difficulty_type = "value";    ///< value or percentile
+  std::string difficulty_type = "value";  ///< value or percentile
   std::string clustering_type = "schedule_based";
   std::optional<int64_t> min_difficulty;
   std::optional<int64_t> max_difficulty;
@@ -79,7 +79,7 @@ struct RandomLtdConfig {
   std::optional<int64_t> random_ltd_layer_num;
   std::vector<int64_t> random_ltd_layer_id;
   std::optional<std::string> model_mask_name;
-  std::optional<std::string> model_type;          ///< decoder or encoder
+  std::optional<std::string> model_type;  ///< decoder or encoder
   std::optional<std::string> hidden_state_order;
   RandomLtdScheduleConfig random_ltd_schedule;
   LayerTokenLrConfig layer_token_lr_schedule;

@@ -33,8 +33,7 @@ Fields fields(ExpertParallelConfig& config) {
       field("score_func", config.score_func).one_of({"auto", "softmax", "sigmoid"}),
       field("top_k", config.top_k).at_least(1),
       field("routed_scaling_factor", config.routed_scaling_factor),
-      field("combine_impl", config.combine_impl)
-          .one_of({"auto", "weighted_sum", "fused_weighted_sum", "legacy_bmm"}),
+      field("combine_impl", config.combine_impl).one_of({"auto", "weighted_sum", "fused_weighted_sum", "legacy_bmm"}),
       field("row_weighting_impl", config.row_weighting_impl).one_of({"auto", "eager", "fused"}),
       field("gate_up_impl", config.gate_up_impl).one_of({"separate", "fused"}),
       field("comm_backend", config.comm_backend).one_of({"comm", "deepep"}),

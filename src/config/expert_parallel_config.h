@@ -11,9 +11,9 @@ namespace deepspeed::config {
 
 struct ExpertParallelConfig {
   bool enabled = false;
-  int64_t autoep_size = 1;                    ///< ranks that share one set of experts
+  int64_t autoep_size = 1;  ///< ranks that share one set of experts
   int64_t expert_tensor_parallel_size = 1;
-  std::optional<std::string> preset_model;    ///< a known family; the overrides below refine it
+  std::optional<std::string> preset_model;  ///< a known family; the overrides below refine it
   bool validate_folding_routing = false;
   bool async_split_plan = false;
   bool disable_triton_grouped_mm = false;
@@ -23,7 +23,7 @@ struct ExpertParallelConfig {
   std::optional<std::string> router_pattern;
   std::optional<std::string> expert_w1;
   std::optional<std::string> expert_w2;
-  std::optional<std::string> expert_w3;       ///< null: fused into w1; absent: as the preset says
+  std::optional<std::string> expert_w3;  ///< null: fused into w1; absent: as the preset says
   std::optional<std::string> num_experts_attr;
   std::optional<std::string> top_k_attr;
   std::optional<bool> has_shared_experts;
@@ -36,16 +36,16 @@ struct ExpertParallelConfig {
   double route_scale = 1.0;
   std::string score_apply = "auto";
   std::string score_func = "auto";
-  std::optional<int64_t> top_k;                  ///< absent: auto
-  std::optional<double> routed_scaling_factor;   ///< absent: auto
+  std::optional<int64_t> top_k;                 ///< absent: auto
+  std::optional<double> routed_scaling_factor;  ///< absent: auto
   std::string combine_impl = "auto";
   std::string row_weighting_impl = "auto";
   std::string gate_up_impl = "separate";
   std::string comm_backend = "comm";
   int64_t comm_num_sm = 12;
   int64_t comm_qp_margin = 4;
-  int64_t comm_max_tokens_per_rank = 0;          ///< deepep needs it
-  std::optional<double> load_balance_coeff;      ///< DeepSpeed refuses any value
+  int64_t comm_max_tokens_per_rank = 0;      ///< deepep needs it
+  std::optional<double> load_balance_coeff;  ///< DeepSpeed refuses any value
 };
 
 Fields fields(ExpertParallelConfig& config);

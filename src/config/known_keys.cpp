@@ -20,7 +20,7 @@ const std::set<std::string>& known_paths() {
     walk_fields(fields(scratch), "", [&](const std::string& path, Field& field) {
       const size_t dot = path.rfind('.');
       const std::string parent = dot == std::string::npos ? "" : path.substr(0, dot);
-      for (const auto& name : spellings({field})) collected.insert(join_path(parent, name));
+      for (const auto& name : spellings(field)) collected.insert(join_path(parent, name));
     });
     return collected;
   }();
@@ -57,8 +57,7 @@ std::optional<Field> find_field(Config& config, const std::string& path) {
   for (size_t begin = 0;;) {
     const size_t end = std::min(path.find('.', begin), path.size());
     const std::string key = path.substr(begin, end - begin);
-    const auto found =
-        std::find_if(level.begin(), level.end(), [&](const Field& field) { return field.key == key; });
+    const auto found = std::find_if(level.begin(), level.end(), [&](const Field& field) { return field.key == key; });
     if (found == level.end()) return std::nullopt;
     if (end == path.size()) return *found;
     const auto* section = std::get_if<Section>(&found->target);

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "config/known_keys.h"
+#include "config/nearest.h"
 #include "config/value.h"
 #include "deepspeed/error.h"
 
@@ -27,7 +28,7 @@ bool is_enabled(const nlohmann::json& section) {
 bool is_later_optimizer(C c) {
   static const std::vector<std::string> names = {"onebitadam", "zerooneadam", "onebitlamb", "muon",
                                                  "muadam",     "muadamw",     "musgd"};
-  return c.optimizer && std::count(names.begin(), names.end(), c.optimizer->type) != 0;
+  return c.optimizer && std::count(names.begin(), names.end(), lower_case(c.optimizer->type)) != 0;
 }
 
 bool compresses(C c) {
@@ -106,8 +107,7 @@ const std::vector<NotLanded>& not_landed() {
        "Remove the section."},
       {"progressive_layer_drop.enabled", [](C c) { return c.progressive_layer_drop.enabled; }, kRefused,
        "progressive layer drop", "Use false."},
-      {"eigenvalue.enabled", [](C c) { return c.eigenvalue.enabled; }, kRefused, "eigenvalue estimation",
-       "Use false."},
+      {"eigenvalue.enabled", [](C c) { return c.eigenvalue.enabled; }, kRefused, "eigenvalue estimation", "Use false."},
       {"sparse_gradients", [](C c) { return c.sparse_gradients; }, kIgnored, "a sparse reduction of embeddings",
        "Gradients are reduced densely."},
 

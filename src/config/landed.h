@@ -14,11 +14,11 @@ enum class Missing {
 };
 
 struct NotLanded {
-  const char* path;                  ///< of the key
-  bool (*is_used)(const Config&);    ///< whether the config asks for it
+  const char* path;                ///< of the key
+  bool (*is_used)(const Config&);  ///< whether the config asks for it
   Missing effect;
-  const char* capability;            ///< what is missing, as the subject of a sentence
-  const char* remedy;                ///< what to write instead
+  const char* capability;  ///< what is missing, as the subject of a sentence
+  const char* remedy;      ///< what to write instead
 };
 
 /// The whole table.

@@ -32,13 +32,13 @@ void accept_unknown_key(const std::string& key, Config& config) {
   }
   const Nearest nearest = find_nearest(key, spellings(fields(config)));
   if (is_likely_typo(key, nearest)) {
-    config.provenance.fail(key, concat("unknown key \"", key, "\" at top level. Did you mean ",
-                                       quote_list(nearest.names), "?"));
+    config.provenance.fail(
+        key, concat("unknown key \"", key, "\" at top level. Did you mean ", quote_list(nearest.names), "?"));
   }
   const auto sections = sections_with_key(key);
   if (!sections.empty() && key.find('_') != std::string::npos) {
-    config.provenance.fail(key, concat("the key \"", key, "\" has no meaning at top level. It belongs in ",
-                                       quote_list(sections), "."));
+    config.provenance.fail(
+        key, concat("the key \"", key, "\" has no meaning at top level. It belongs in ", quote_list(sections), "."));
   }
   std::string sentence = concat("unknown key \"", key, "\" at top level; nothing reads it.");
   if (!sections.empty()) sentence += concat(" A key of this name belongs in ", quote_list(sections), ".");

@@ -47,11 +47,8 @@ Fields fields(FlopsProfilerConfig& config) {
 
 Fields fields(CommsLoggerConfig& config) {
   return {
-      field("enabled", config.enabled),
-      field("prof_all", config.prof_all),
-      field("prof_ops", config.prof_ops),
-      field("verbose", config.verbose),
-      field("debug", config.debug),
+      field("enabled", config.enabled), field("prof_all", config.prof_all), field("prof_ops", config.prof_ops),
+      field("verbose", config.verbose), field("debug", config.debug),
   };
 }
 

@@ -40,14 +40,14 @@ struct FlopsProfilerConfig {
   bool enabled = false;
   double recompute_fwd_factor = 0;  ///< share of the forward pass that backward repeats
   int64_t profile_step = 1;
-  int64_t module_depth = -1;        ///< -1: down to the leaves
+  int64_t module_depth = -1;  ///< -1: down to the leaves
   int64_t top_modules = 1;
   bool detailed = true;
   std::optional<std::string> output_file;
 };
 
 struct CommsLoggerConfig {
-  bool enabled = false;             ///< absent in a section that is there: true, as DeepSpeed
+  bool enabled = false;  ///< absent in a section that is there: true, as DeepSpeed
   bool prof_all = true;
   std::vector<std::string> prof_ops;
   bool verbose = false;

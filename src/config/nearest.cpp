@@ -9,8 +9,8 @@
 namespace deepspeed::config {
 namespace {
 
-constexpr size_t kShortName = 5;      // "fp16", "aio": two edits would reach half of the language
-constexpr size_t kComparable = 100;   // longer names are cut: no known one is that long
+constexpr size_t kShortName = 5;     // "fp16", "aio": two edits would reach half of the language
+constexpr size_t kComparable = 100;  // longer names are cut: no known one is that long
 
 std::string fold(std::string_view name) {
   std::string folded = lower_case(std::string(name.substr(0, kComparable)));
@@ -48,7 +48,13 @@ size_t edit_distance(std::string_view a, std::string_view b) { return aligned_di
 Nearest find_nearest(std::string_view name, const std::vector<std::string>& known) {
   const std::string folded = fold(name);
   std::vector<std::pair<size_t, std::string>> candidates;
-  for (const auto& candidate : known) candidates.emplace_back(aligned_distance(folded, fold(candidate)), candidate);
+  size_t best = static_cast<size_t>(-1);
+  for (const auto& candidate : known) {
+    const size_t least = std::max(folded.size(), candidate.size()) - std::min(folded.size(), candidate.size());
+    if (least > std::max<size_t>(best, 1)) continue;  // too long or too short to win
+    candidates.emplace_back(aligned_distance(folded, fold(candidate)), candidate);
+    best = std::min(best, candidates.back().first);
+  }
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   Nearest nearest;

@@ -28,14 +28,10 @@ Fields adam_parameters(ParameterSlots& slots) {
 
 Fields sgd_parameters(ParameterSlots& slots) {
   return {
-      field("lr", slots.number).at_least(0),
-      field("momentum", slots.number).at_least(0),
-      field("dampening", slots.number),
-      field("weight_decay", slots.number).at_least(0),
-      field("nesterov", slots.flag),
-      field("maximize", slots.flag),
-      field("foreach", slots.flag),
-      field("fused", slots.flag),
+      field("lr", slots.number).at_least(0), field("momentum", slots.number).at_least(0),
+      field("dampening", slots.number),      field("weight_decay", slots.number).at_least(0),
+      field("nesterov", slots.flag),         field("maximize", slots.flag),
+      field("foreach", slots.flag),          field("fused", slots.flag),
       field("differentiable", slots.flag),
   };
 }
@@ -58,10 +54,8 @@ Fields adagrad_parameters(ParameterSlots& slots) {
 
 Fields lion_parameters(ParameterSlots& slots) {
   return {
-      field("lr", slots.number).at_least(0),
-      field("betas", slots.numbers).items(2).at_least(0).below(1),
-      field("weight_decay", slots.number).at_least(0),
-      field("set_grad_none", slots.flag),
+      field("lr", slots.number).at_least(0),           field("betas", slots.numbers).items(2).at_least(0).below(1),
+      field("weight_decay", slots.number).at_least(0), field("set_grad_none", slots.flag),
       field("fp32_optimizer_states", slots.flag),
   };
 }
@@ -174,18 +168,34 @@ std::vector<std::string> required_scheduler_parameters(const std::string& type) 
 
 const std::vector<std::string>& optimizer_names() {
   static const std::vector<std::string> names = {
-      "adam",       "adamw",     "sgd",       "adagrad", "lion",    "lamb",  "muon",  "muadam", "muadamw", "musgd",
-      "OneBitAdam", "ZeroOneAdam", "OneBitLamb", "Adadelta", "Adafactor", "Adamax", "ASGD", "LBFGS", "NAdam", "RAdam",
-      "RMSprop",    "Rprop",     "SparseAdam"};
+      "adam",    "adamw", "sgd",        "adagrad",     "lion",       "lamb",     "muon",      "muadam",
+      "muadamw", "musgd", "OneBitAdam", "ZeroOneAdam", "OneBitLamb", "Adadelta", "Adafactor", "Adamax",
+      "ASGD",    "LBFGS", "NAdam",      "RAdam",       "RMSprop",    "Rprop",    "SparseAdam"};
   return names;
 }
 
 const std::vector<std::string>& scheduler_names() {
-  static const std::vector<std::string> names = {
-      "LRRangeTest",  "OneCycle",      "WarmupLR",          "WarmupDecayLR",    "WarmupCosineLR", "LambdaLR",
-      "StepLR",       "MultiStepLR",   "MultiplicativeLR",  "ConstantLR",       "LinearLR",       "ExponentialLR",
-      "SequentialLR", "PolynomialLR",  "CosineAnnealingLR", "ChainedScheduler", "CyclicLR",       "OneCycleLR",
-      "SWALR",        "ReduceLROnPlateau", "CosineAnnealingWarmRestarts"};
+  static const std::vector<std::string> names = {"LRRangeTest",
+                                                 "OneCycle",
+                                                 "WarmupLR",
+                                                 "WarmupDecayLR",
+                                                 "WarmupCosineLR",
+                                                 "LambdaLR",
+                                                 "StepLR",
+                                                 "MultiStepLR",
+                                                 "MultiplicativeLR",
+                                                 "ConstantLR",
+                                                 "LinearLR",
+                                                 "ExponentialLR",
+                                                 "SequentialLR",
+                                                 "PolynomialLR",
+                                                 "CosineAnnealingLR",
+                                                 "ChainedScheduler",
+                                                 "CyclicLR",
+                                                 "OneCycleLR",
+                                                 "SWALR",
+                                                 "ReduceLROnPlateau",
+                                                 "CosineAnnealingWarmRestarts"};
   return names;
 }
 

@@ -19,8 +19,8 @@ std::string canonical_name(const Config& config, const std::string& path, const 
   if (found != known.end()) return *found;
   const Nearest nearest = find_nearest(name, known);
   if (name.empty() || is_likely_typo(name, nearest)) {
-    config.provenance.fail(path, concat("got \"", name, "\", which is unknown. Did you mean ",
-                                        quote_list(nearest.names), "?"));
+    config.provenance.fail(
+        path, concat("got \"", name, "\", which is unknown. Did you mean ", quote_list(nearest.names), "?"));
   }
   return name;
 }

@@ -21,7 +21,7 @@ struct TensorParallelGroupConfig {
 
 /// One rule of tensor_parallel.partition_config: which parameters, cut how.
 struct LayerSpecConfig {
-  std::vector<std::string> patterns;    ///< regular expressions on parameter names, the first match wins
+  std::vector<std::string> patterns;  ///< regular expressions on parameter names, the first match wins
   std::string partition_type = "column";
   nlohmann::json shape;
   std::optional<int64_t> partition_dim;
@@ -40,7 +40,7 @@ struct PartitionConfig {
 };
 
 struct TensorParallelConfig {
-  int64_t autotp_size = 0;                 ///< above 1: the model is cut at initialize
+  int64_t autotp_size = 0;  ///< above 1: the model is cut at initialize
   core::Dtype dtype = core::Dtype::kFloat16;
   bool tp_overlap_comm = false;
   std::optional<bool> vocab_parallel_lm_head;
@@ -54,7 +54,7 @@ struct TensorParallelConfig {
 };
 
 struct PipelineConfig {
-  std::optional<int64_t> stages;           ///< absent: auto
+  std::optional<int64_t> stages;  ///< absent: auto
   std::string partition = "best";
   bool seed_layers = false;
   int64_t activation_checkpoint_interval = 0;  ///< layers between two checkpoints; 0: the module's own value
@@ -64,7 +64,7 @@ struct PipelineConfig {
 };
 
 struct ActivationCheckpointingConfig {
-  bool partition_activations = false;      ///< split saved activations over tensor-parallel ranks
+  bool partition_activations = false;  ///< split saved activations over tensor-parallel ranks
   bool contiguous_memory_optimization = false;
   bool cpu_checkpointing = false;
   std::optional<int64_t> number_checkpoints;

@@ -27,39 +27,45 @@ bool has_spelling(const Field& field, const std::string& key) {
 std::vector<std::string> spellings(const Fields& fields) {
   std::vector<std::string> names;
   for (const auto& field : fields) {
-    names.push_back(field.key);
-    names.insert(names.end(), field.aliases.begin(), field.aliases.end());
-    names.insert(names.end(), field.old_names.begin(), field.old_names.end());
+    for (auto& name : spellings(field)) names.push_back(std::move(name));
   }
   return names;
 }
 
-void Reader::read_object(Fields fields, const json& object, const std::string& path, UnknownKey on_unknown) {
+std::vector<std::string> spellings(const Field& field) {
+  std::vector<std::string> names = {field.key};
+  names.insert(names.end(), field.aliases.begin(), field.aliases.end());
+  names.insert(names.end(), field.old_names.begin(), field.old_names.end());
+  return names;
+}
+
+void Reader::read_object(const Fields& fields, const json& object, const std::string& path, UnknownKey on_unknown) {
   for (const auto& [key, value] : object.items()) {
     const auto knows = [&key = key](const Field& field) { return has_spelling(field, key); };
     if (std::any_of(fields.begin(), fields.end(), knows)) continue;
     if (!on_unknown) reject_key(fields, key, path);
     on_unknown(key);
   }
-  for (auto& field : fields) read_field(field, object, path);
+  for (const auto& field : fields) read_field(field, object, path);
 }
 
-void Reader::read_field(Field& field, const json& object, const std::string& path) {
+void Reader::read_field(const Field& field, const json& object, const std::string& path) {
   const std::string field_path = join_path(path, field.key);
   std::string found;  // the spelling that the object uses
-  for (const auto& name : spellings({field})) {
+  for (const auto& name : spellings(field)) {
     if (!object.contains(name)) continue;
     if (!found.empty()) {
-      provenance_.fail(field_path, concat("given twice, as \"", found, "\" and as \"", name, "\". Keep \"",
-                                          field.key, "\"."));
+      provenance_.fail(field_path,
+                       concat("given twice, as \"", found, "\" and as \"", name, "\". Keep \"", field.key, "\"."));
     }
     found = name;
   }
   if (found.empty()) return;
-  if (found == field.key) return apply(field, object.at(found), field_path);
+  Field target = field;  // same members, ours to change
+  if (found == field.key) return apply(target, object.at(found), field_path);
   const std::string found_path = join_path(path, found);
   provenance_.set_spelling(field_path, found_path);
-  apply(field, object.at(found), field_path);
+  apply(target, object.at(found), field_path);
   if (std::count(field.old_names.begin(), field.old_names.end(), found) == 0) return;
   warnings_.push_back(concat(found_path, " is the old name of ", field_path, ". Use the new one."));
   if (provenance_.origin(field_path) == Origin::kGiven) {
@@ -81,8 +87,8 @@ void Reader::apply_section(Field& field, const json& value, const std::string& p
   if (value.is_null()) return;
   if (value.is_boolean() && section.from_bool) {
     section.from_bool(value.get<bool>());
-    warnings_.push_back(concat(path, ": a bare ", show_value(value), " is deprecated. Write an object: \"", field.key,
-                               "\": {...}."));
+    warnings_.push_back(
+        concat(path, ": a bare ", show_value(value), " is deprecated. Write an object: \"", field.key, "\": {...}."));
     return provenance_.set(path, Origin::kDeprecated, path);
   }
   if (!value.is_object()) reject_value(field, value, path);
@@ -128,8 +134,8 @@ void Reader::reject_key(const Fields& fields, const std::string& key, const std:
   if (is_likely_typo(key, nearest)) {
     remedy = concat("Did you mean ", quote_list(nearest.names), "?");
   } else if (const auto places = sections_with_key(key); !places.empty()) {
-    remedy = concat("This key belongs in ", quote_list(places), "; the nearest one here is ",
-                    quote_list(nearest.names), ".");
+    remedy = concat("This key belongs in ", quote_list(places), "; the nearest one here is ", quote_list(nearest.names),
+                    ".");
   } else {
     remedy = concat("The nearest one is ", quote_list(nearest.names), ".");
   }

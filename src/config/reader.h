@@ -21,10 +21,11 @@ class Reader {
 
   /// Reads `object`, which stands at `path`. A key that no field has is a ConfigError that names the nearest ones, or
   /// goes to `on_unknown`.
-  void read_object(Fields fields, const nlohmann::json& object, const std::string& path, UnknownKey on_unknown = {});
+  void read_object(const Fields& fields, const nlohmann::json& object, const std::string& path,
+                   UnknownKey on_unknown = {});
 
  private:
-  void read_field(Field& field, const nlohmann::json& object, const std::string& path);
+  void read_field(const Field& field, const nlohmann::json& object, const std::string& path);
   void apply(Field& field, const nlohmann::json& value, const std::string& path);
   void apply_section(Field& field, const nlohmann::json& value, const std::string& path);
   void apply_group(Field& field, const nlohmann::json& value, const std::string& path);
@@ -38,5 +39,6 @@ class Reader {
 
 /// Every spelling that a section reads: keys, aliases, old names.
 std::vector<std::string> spellings(const Fields& fields);
+std::vector<std::string> spellings(const Field& field);
 
 }  // namespace deepspeed::config

@@ -18,8 +18,8 @@ void map_cpu_offload(Config& config, const std::string& old_key, const std::opti
   }
   offload.emplace().device = *flag ? "cpu" : "none";
   config.provenance.set(new_path + ".device", Origin::kDeprecated, old_path);
-  config.warnings.push_back(concat(old_path, " is deprecated. Write \"", new_key, "\": {\"device\": \"",
-                                   offload->device, "\"}."));
+  config.warnings.push_back(
+      concat(old_path, " is deprecated. Write \"", new_key, "\": {\"device\": \"", offload->device, "\"}."));
 }
 
 void map_old_forms(Config& config) {
@@ -29,7 +29,8 @@ void map_old_forms(Config& config) {
   map_cpu_offload(config, "cpu_offload_param", zero.cpu_offload_param, "offload_param", zero.offload_param);
   if (zero.cpu_offload_use_pin_memory) {
     config.warnings.push_back(
-        "zero_optimization.cpu_offload_use_pin_memory is deprecated and has no effect. Use offload_optimizer.pin_memory "
+        "zero_optimization.cpu_offload_use_pin_memory is deprecated and has no effect. Use "
+        "offload_optimizer.pin_memory "
         "and offload_param.pin_memory.");
   }
   if (config.aio.thread_count) {
@@ -66,8 +67,8 @@ void check_precision(const Config& config) {
   const auto& bf16 = config.bf16;
   const bool is_sharded = config.zero_optimization.stage >= 1;
   if (fp16.enabled && bf16.enabled) {
-    from.fail("fp16.enabled", concat("fp16 and bf16 are both enabled", from.location("bf16.enabled"),
-                                     ". Switch one of them off."));
+    from.fail("fp16.enabled",
+              concat("fp16 and bf16 are both enabled", from.location("bf16.enabled"), ". Switch one of them off."));
   }
   if (fp16.loss_scale == 0 && fp16.loss_scale_window < 1) {
     from.fail("fp16.loss_scale_window", "got 0, expected at least 1 with a dynamic loss scale (fp16.loss_scale 0)");

@@ -59,9 +59,7 @@ Fields fields(ZeroppLocoConfig& config) {
 }
 
 Fields fields(ZeroConfig& config) {
-  const auto stage3 = [](const std::string& name, auto& member) {
-    return field("stage3_" + name, member).alias(name);
-  };
+  const auto stage3 = [](const std::string& name, auto& member) { return field("stage3_" + name, member).alias(name); };
   return {
       field("stage", config.stage).between(0, 3),
       field("contiguous_gradients", config.contiguous_gradients),

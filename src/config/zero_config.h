@@ -15,7 +15,7 @@ struct OffloadParamConfig {
   std::optional<std::string> nvme_path;  ///< folder for the swap files
   int64_t buffer_count = 5;
   int64_t buffer_size = 100'000'000;
-  int64_t max_in_cpu = 1'000'000'000;    ///< elements kept in host memory under nvme
+  int64_t max_in_cpu = 1'000'000'000;  ///< elements kept in host memory under nvme
   bool pin_memory = true;
 };
 
@@ -24,10 +24,10 @@ struct OffloadOptimizerConfig {
   std::optional<std::string> nvme_path;  ///< folder for the swap files
   int64_t buffer_count = 4;
   bool pin_memory = true;
-  bool pipeline_read = false;            ///< read the next unit while this one is stepped
-  bool pipeline_write = false;           ///< write the last unit while this one is stepped
+  bool pipeline_read = false;   ///< read the next unit while this one is stepped
+  bool pipeline_write = false;  ///< write the last unit while this one is stepped
   bool fast_init = false;
-  double ratio = 1.0;                    ///< share of the parameters whose step runs on the host; stage 3
+  double ratio = 1.0;  ///< share of the parameters whose step runs on the host; stage 3
   bool super_offload = false;
   double cpuadam_cores_perc = 0.8;
 };
@@ -59,14 +59,14 @@ struct ZeroppLocoConfig {
 };
 
 struct ZeroConfig {
-  int64_t stage = 0;                          ///< 0: nothing is sharded; 1: optimizer; 2: gradients; 3: parameters
+  int64_t stage = 0;  ///< 0: nothing is sharded; 1: optimizer; 2: gradients; 3: parameters
   bool contiguous_gradients = true;
   bool reduce_scatter = true;
-  int64_t reduce_bucket_size = 500'000'000;   ///< gradients that are reduced together
+  int64_t reduce_bucket_size = 500'000'000;  ///< gradients that are reduced together
   bool use_multi_rank_bucket_allreduce = true;
   bool allgather_partitions = true;
   int64_t allgather_bucket_size = 500'000'000;  ///< parameters that are gathered together; even
-  std::optional<bool> overlap_comm;           ///< reduce while backward goes on; absent: yes
+  std::optional<bool> overlap_comm;             ///< reduce while backward goes on; absent: yes
   bool compute_grad_norm = true;
   bool load_from_fp32_weights = true;
   bool elastic_checkpoint = false;
@@ -75,8 +75,8 @@ struct ZeroConfig {
   std::optional<ZenFlowConfig> zenflow;
   LeafModuleConfig leaf_module;
   int64_t sub_group_size = 1'000'000'000;
-  std::optional<bool> cpu_offload;            ///< deprecated: offload_optimizer.device
-  std::optional<bool> cpu_offload_param;      ///< deprecated: offload_param.device
+  std::optional<bool> cpu_offload;                 ///< deprecated: offload_optimizer.device
+  std::optional<bool> cpu_offload_param;           ///< deprecated: offload_param.device
   std::optional<bool> cpu_offload_use_pin_memory;  ///< deprecated, without effect
   int64_t stage3_prefetch_bucket_size = 50'000'000;
   int64_t stage3_param_persistence_threshold = 100'000;  ///< smaller parameters are never sharded
@@ -91,7 +91,7 @@ struct ZeroConfig {
   bool legacy_stage1 = false;
   bool round_robin_gradients = false;
   bool parameter_alignment = false;
-  int64_t zero_hpz_partition_size = 1;        ///< ranks that share a second copy of the shards
+  int64_t zero_hpz_partition_size = 1;  ///< ranks that share a second copy of the shards
   bool zero_quantized_weights = false;
   bool zero_quantized_nontrainable_weights = false;
   bool zero_quantized_gradients = false;
@@ -101,7 +101,7 @@ struct ZeroConfig {
   bool log_trace_cache_warnings = false;
   bool enable_sanity_checks = false;
   bool save_muon_momentum_buffer_in_memory = false;
-  int64_t mics_shard_size = -1;               ///< of DeepSpeed up to 0.19.6
+  int64_t mics_shard_size = -1;  ///< of DeepSpeed up to 0.19.6
   bool mics_hierarchical_params_gather = false;
   std::optional<ZeroppLocoConfig> zeropp_loco_param;
 };

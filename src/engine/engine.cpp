@@ -35,11 +35,12 @@ ModelDescription describe(const torch::nn::Module& module, const InitializeOptio
     description.parameters.push_back({item.key(), item.value(), options.group_of ? options.group_of(item.key(), item.value()) : 0});
   }
   for (const auto& item : module.named_buffers()) description.buffers.push_back({item.key(), item.value()});
-  description.modules.push_back({"", class_name_of(module), false});
-  for (const auto& item : module.named_modules("", false)) {
-    const std::string name = class_name_of(*item.value());
-    description.modules.push_back({item.key(), name, name == "ModuleList" || name == "Sequential"});
-  }
+  const auto add = [&](const std::string& path, const torch::nn::Module& part) {
+    const std::string name = class_name_of(part);
+    description.modules.push_back({path, name, name == "ModuleList" || name == "Sequential"});
+  };
+  add("", module);
+  for (const auto& item : module.named_modules("", false)) add(item.key(), *item.value());
   return description;
 }
 

@@ -18,7 +18,7 @@ namespace deepspeed::launcher {
 
 /// [Note: How ranks end]
 /// The first rank that fails, or a signal to the launcher, ends the launch: every descendant gets that signal (SIGTERM
-/// for a failure), and SIGKILL 3 seconds later, or at once on a second signal. The launcher is a child subreaper, so a
+/// for a failure), and SIGKILL 2 seconds later, or at once on a second signal. The launcher is a child subreaper, so a
 /// grandchild whose parent is gone becomes its child: when it has no children left, nothing of the launch is left. If
 /// all ranks succeed, processes that they left running on purpose stay. If the launcher itself is killed, the kernel
 /// kills the ranks. One thread, the main one.

@@ -55,11 +55,10 @@ TEST(Batch, NoBatchSizeIsAnErrorThatNamesBothKeys) {
 TEST(Batch, ErrorPrintsTheThreeValuesTheirOriginsAndWhatFits) {
   const std::string error = error_of(
       "{\"train_batch_size\": 32,\n\"train_micro_batch_size_per_gpu\": 4,\n\"gradient_accumulation_steps\": 3}", 2);
-  for (const char* part : {
-           "32 is not 4 x 3 x 2 = 24", "train_batch_size = 32 (given (test.json, line 1))",
-           "train_micro_batch_size_per_gpu = 4 (given (test.json, line 2))",
-           "gradient_accumulation_steps = 3 (given (test.json, line 3))", "data-parallel ranks = 2",
-           "\"train_batch_size\": 24", "\"gradient_accumulation_steps\": 4"}) {
+  for (const char* part : {"32 is not 4 x 3 x 2 = 24", "train_batch_size = 32 (given (test.json, line 1))",
+                           "train_micro_batch_size_per_gpu = 4 (given (test.json, line 2))",
+                           "gradient_accumulation_steps = 3 (given (test.json, line 3))", "data-parallel ranks = 2",
+                           "\"train_batch_size\": 24", "\"gradient_accumulation_steps\": 4"}) {
     EXPECT_NE(error.find(part), std::string::npos) << part << " in:\n" << error;
   }
   EXPECT_EQ(error.find("\"train_micro_batch_size_per_gpu\": "), std::string::npos) << error;  // 32 / 6 is no integer

@@ -269,9 +269,9 @@ TEST(Load, EffectiveConfigSaysTheOriginOfEachValue) {
                            "gradient_clipping": "auto"})");
   resolve_batch(config, 3);
   const std::string text = effective_config(config);
-  for (const char* pattern : {"train_batch_size .* = 6 .*\\(derived: 2 x 1 x 3 ranks\\)",
-                              "bf16.enabled .* = true .*\\(given\\)", "gradient_clipping .* = 1 .*\\(auto\\)",
-                              "zero_optimization.stage .* = 0 .*\\(default\\)"}) {
+  for (const char* pattern :
+       {"train_batch_size .* = 6 .*\\(derived: 2 x 1 x 3 ranks\\)", "bf16.enabled .* = true .*\\(given\\)",
+        "gradient_clipping .* = 1 .*\\(auto\\)", "zero_optimization.stage .* = 0 .*\\(default\\)"}) {
     EXPECT_THAT(text, ::testing::ContainsRegex(pattern));
   }
   EXPECT_LT(text.find("gradient_clipping"), text.find("zero_optimization.stage"));

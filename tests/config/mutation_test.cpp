@@ -23,8 +23,9 @@ constexpr std::string_view kSeed = R"({ // a config with a bit of everything
 })";
 
 constexpr std::array<std::string_view, 24> kTokens = {
-    "{",    "}",     "[",        "]",   ",",    ":",    "\"",      "\\",        "/*",     "*/",          "//", "#",
-    "null", "true",  "Infinity", "NaN", "1e999", "-0",  "\"auto\"", "\"stage\"", "\xFF\xFE", "\\ud800", "\n", "9223372036854775808"};
+    "{",     "}",  "[",        "]",         ",",        ":",       "\"",       "\\",
+    "/*",    "*/", "//",       "#",         "null",     "true",    "Infinity", "NaN",
+    "1e999", "-0", "\"auto\"", "\"stage\"", "\xFF\xFE", "\\ud800", "\n",       "9223372036854775808"};
 
 class Mutator {
  public:

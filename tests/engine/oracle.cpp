@@ -61,6 +61,9 @@ class Oracle {
   void compute_gradients(int step) {
     model_->before_step(step);
     gradients_.clear();
+    for (const auto& [name, parameter] : parameters_) {  // what is frozen keeps only its compute dtype
+      if (!parameter.requires_grad()) masters_[name] = parameter.detach().to(at::kFloat);
+    }
     const double loss_scale = setup_.dtype == "fp16" ? kLossScale : 1.0;
     for (const auto& [name, parameter] : parameters_) {
       if (parameter.requires_grad()) gradients_[name] = at::zeros_like(masters_[name]);

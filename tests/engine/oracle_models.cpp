@@ -33,13 +33,16 @@ class Plain : public OracleModel {
   nn::Sequential trunk{nullptr};
 };
 
+struct TiedHead final : nn::Module {
+  explicit TiedHead(const at::Tensor& shared) { weight = register_parameter("weight", shared); }
+  at::Tensor weight;
+};
+
 class Tied final : public Plain {
  public:
   Tied() {
     encoder = register_module("encoder", nn::Linear(nn::LinearOptions(12, 12).bias(false)));
-    decoder = register_module("decoder", nn::Linear(nn::LinearOptions(12, 12).bias(false)));
-    decoder->weight = encoder->weight;
-    decoder->register_parameter("weight", encoder->weight);
+    decoder = register_module("decoder", std::make_shared<TiedHead>(encoder->weight));
   }
 
  protected:
@@ -48,7 +51,7 @@ class Tied final : public Plain {
     return trunk->forward(norm(at::linear(encoder(hidden).tanh(), decoder->weight)));
   }
   nn::Linear encoder{nullptr};
-  nn::Linear decoder{nullptr};
+  std::shared_ptr<TiedHead> decoder;
 };
 
 class UsedTwice final : public Plain {

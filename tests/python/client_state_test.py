@@ -24,8 +24,8 @@ def through_json(value: Any) -> Any:
     [
         None, True, 0, -1, 2**63 - 1, 2**200, 0.1, -0.0, math.inf, -math.inf, "", "ünï", b"", b"\x00\xff", 1 + 2j,
         (), (1, (2,)), [1, [2]], {}, {"a": 1}, {1: "a", (2, 3): "b"}, {"$tuple": [1]}, {True: 1}, {1.5: None},
-        set(), {1, "a"}, frozenset({1}), OrderedDict([(2, 1), (1, 2)]), Counter("aab"), torch.Size([2, 3]), torch.bfloat16,
-        np.float32(0.1), np.int64(3), np.bool_(True), np.complex64(1j), np.float64(math.inf),
+        set(), {1, "a"}, frozenset({1}), OrderedDict([(2, 1), (1, 2)]), Counter("aab"), torch.Size([2, 3]),
+        torch.bfloat16, np.float32(0.1), np.int64(3), np.bool_(True), np.complex64(1j), np.float64(math.inf),
     ],
 )  # fmt: skip
 def test_a_value_comes_back_equal_and_of_the_same_type(value: Any) -> None:

@@ -27,7 +27,8 @@ def test_two_ranks_agree_on_every_operation() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": ":".join(sys.path)}
+    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared["PYTHONPATH"] = ":".join(sys.path)
     ranks = [
         subprocess.Popen([sys.executable, str(PAIR)], env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(2)
@@ -38,7 +39,12 @@ def test_two_ranks_agree_on_every_operation() -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "1", "MASTER_ADDR": "h"},
+        {
+            "OMPI_COMM_WORLD_RANK": "1",
+            "OMPI_COMM_WORLD_SIZE": "2",
+            "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+            "MASTER_ADDR": "h",
+        },
         {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2"},
     ],
 )

@@ -21,7 +21,8 @@ if importlib.util.find_spec("deepspeed") is None:
 def is_native_built() -> bool:
     """Whether the extension and the launcher are there."""
     program = Path(sys.executable).parent / "deepspeed"
-    return importlib.util.find_spec("deepspeed._C") is not None and (program.exists() or bool(shutil.which("deepspeed")))
+    has_program = program.exists() or shutil.which("deepspeed") is not None
+    return importlib.util.find_spec("deepspeed._C") is not None and has_program
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,9 @@ from deepspeed.runtime.dataloader import DeepSpeedDataLoader, RepeatingLoader
 
 def loader_of(rank: int, num_ranks: int = 2, **options: object) -> DeepSpeedDataLoader:
     data = TensorDataset(torch.arange(8))
-    return DeepSpeedDataLoader(data, 2, True, rank, None, data_parallel_world_size=num_ranks, data_parallel_rank=rank, **options)
+    return DeepSpeedDataLoader(
+        data, 2, True, rank, None, data_parallel_world_size=num_ranks, data_parallel_rank=rank, **options
+    )
 
 
 def test_the_ranks_together_see_everything_once() -> None:

@@ -38,5 +38,6 @@ def test_the_first_script_runs_unmodified(tmp_path: Path) -> None:
     reason="transformers and accelerate are not installed: scripts/setup demo",
 )
 def test_the_second_script_trains_a_local_language_model(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(GUIDE / "make_tiny_llama.py"), str(tmp_path / "tiny_llama")], check=True, timeout=120)
+    make = [sys.executable, str(GUIDE / "make_tiny_llama.py"), str(tmp_path / "tiny_llama")]
+    subprocess.run(make, check=True, timeout=120)
     launch("language_model.py", "ds_config.json", tmp_path)

@@ -14,7 +14,13 @@ from torch import nn
 from deepspeed import utils
 from deepspeed.checkpoint.utils import clone_tensors_for_torch_save
 from deepspeed.launcher import runner
-from deepspeed.runtime.utils import get_global_norm, has_inf_or_nan, move_to_device, partition_balanced, partition_uniform
+from deepspeed.runtime.utils import (
+    get_global_norm,
+    has_inf_or_nan,
+    move_to_device,
+    partition_balanced,
+    partition_uniform,
+)
 
 
 class Expert(nn.Linear):

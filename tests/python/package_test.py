@@ -49,7 +49,8 @@ def test_submodules_are_attributes_after_a_bare_import() -> None:
 def test_config_arguments_are_deepspeeds() -> None:
     parser = deepspeed.add_config_arguments(argparse.ArgumentParser())
     args = parser.parse_args(["--deepspeed", "--deepspeed_config", "c.json"])
-    assert (args.deepspeed, args.deepspeed_config, args.deepscale, args.deepscale_config) == (True, "c.json", False, None)
+    assert (args.deepspeed, args.deepspeed_config) == (True, "c.json")
+    assert (args.deepscale, args.deepscale_config) == (False, None)
 
 
 def test_initialize_refuses_a_missing_and_a_double_config() -> None:
@@ -60,13 +61,18 @@ def test_initialize_refuses_a_missing_and_a_double_config() -> None:
     assert deepspeed._config_of(argparse.Namespace(deepspeed_config="a.json"), None) == "a.json"
 
 
-@pytest.mark.parametrize("call", [lambda: deepspeed.init_inference(None), lambda: deepspeed.tp_model_init(None, 2, None)])
+@pytest.mark.parametrize(
+    "call", [lambda: deepspeed.init_inference(None), lambda: deepspeed.tp_model_init(None, 2, None)]
+)
 def test_what_comes_later_raises_not_implemented(call: object) -> None:
     with pytest.raises(NotImplementedError):
         call()  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("version", "fits"), [("2.10.1", False), ("2.11.0+cu130", True), ("2.13.0+cpu", True), ("2.14.0a0", False)])
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [("2.10.1", False), ("2.11.0+cu130", True), ("2.13.0+cpu", True), ("2.14.0a0", False)],
+)
 def test_torch_out_of_range_stops_with_one_sentence(version: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_torch_range.importlib.metadata, "version", lambda name: version)
     if fits:

@@ -69,7 +69,8 @@ def peak_memory_gb() -> float:
     """The most memory that any rank has held so far: of its GPU, or of the process on CPUs."""
     accelerator = get_accelerator()
     on_cpu = accelerator.device_name() == "cpu"
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if on_cpu else accelerator.max_memory_allocated()
+    resident_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak_bytes = resident_bytes if on_cpu else accelerator.max_memory_allocated()
     peak = torch.tensor(float(peak_bytes), device=accelerator.current_device_name())
     dist.all_reduce(peak, op=dist.ReduceOp.MAX)
     return peak.item() / 2**30
@@ -88,7 +89,8 @@ def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, num_token
 def held_out_loss(engine: deepspeed.DeepSpeedEngine, blocks: Blocks) -> float:
     """The mean loss on blocks that training never sees; each rank computes its part."""
     engine.eval()
-    mine = torch.stack([blocks[i] for i in range(dist.get_rank(), len(blocks), dist.get_world_size())]).to(engine.device)
+    my_indices = range(dist.get_rank(), len(blocks), dist.get_world_size())
+    mine = torch.stack([blocks[index] for index in my_indices]).to(engine.device)
     return mean_over_ranks(engine(input_ids=mine, labels=mine, use_cache=False).loss)
 
 
@@ -131,7 +133,7 @@ def draw_losses(history: History, file: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     axes.plot(steps, history.losses, color="0.75", label="each step")
     axes.plot(steps, smooth, color="tab:blue", label=f"mean of {window} steps")
-    axes.set(xlabel="step", ylabel="loss", title="SmolLM2-135M on the Python standard library, ZeRO-2")
+    axes.set(xlabel="step", ylabel="loss", title="SmolLM2-135M on the Python standard library")
     axes.legend()
     figure.savefig(file, dpi=120)
 

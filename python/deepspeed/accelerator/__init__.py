@@ -31,7 +31,7 @@ def get_accelerator() -> DeepSpeedAccelerator:
         name = os.environ.get("DS_ACCELERATOR", "")
         if name and name not in _KINDS:
             raise ValueError(f"[accelerator] DS_ACCELERATOR: got {name!r}, expected {' or '.join(sorted(_KINDS))}.")
-        _current = _KINDS[name]() if name else CUDA_Accelerator() if CUDA_Accelerator.is_present() else CPU_Accelerator()
+        _current = _KINDS[name or ("cuda" if CUDA_Accelerator.is_present() else "cpu")]()
     return _current
 
 

@@ -110,12 +110,17 @@ def all_reduce_coalesced(
 
 
 def all_gather_coalesced(
-    output_tensors: list[torch.Tensor], input_tensors: list[torch.Tensor], group: Any = None, async_op: bool = False, **_: Any
+    output_tensors: list[torch.Tensor],
+    input_tensors: list[torch.Tensor],
+    group: Any = None,
+    async_op: bool = False,
+    **_: Any,
 ) -> _CoalescedWork | None:
     """Gathers `input_tensors[i]` of all ranks into `output_tensors[i]`, which is world size times as long."""
     _require_group("all_gather_coalesced")
     pairs = zip(output_tensors, input_tensors, strict=True)
-    return _finish([torch_dist.all_gather_into_tensor(out, part, group=group, async_op=True) for out, part in pairs], async_op)
+    works = [torch_dist.all_gather_into_tensor(out, part, group=group, async_op=True) for out, part in pairs]
+    return _finish(works, async_op)
 
 
 # --- who is who ----------------------------------------------------------------------------------------------------

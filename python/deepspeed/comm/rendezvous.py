@@ -96,8 +96,8 @@ def mpi_discovery(distributed_port: int = TORCH_DISTRIBUTED_DEFAULT_PORT, verbos
     if "MASTER_ADDR" not in os.environ:
         if not _all_ranks_are_here(int(found["WORLD_SIZE"])):
             raise RuntimeError(
-                f"[deepspeed.init_distributed] {rank_name}={found['RANK']} of {found['WORLD_SIZE']}: MASTER_ADDR is not set. "
-                "Export MASTER_ADDR=<host of rank 0> to all ranks (mpirun -x MASTER_ADDR=...)."
+                f"[deepspeed.init_distributed] {rank_name}={found['RANK']} of {found['WORLD_SIZE']}: "
+                "MASTER_ADDR is not set. Export MASTER_ADDR=<host of rank 0> to all ranks (mpirun -x MASTER_ADDR=...)."
             )
         found["MASTER_ADDR"] = "127.0.0.1"
     found["MASTER_PORT"] = str(distributed_port)

@@ -14,13 +14,15 @@ DEEPSPEED_ENVIRONMENT_NAME = os.getenv("DS_ENV_FILE", ".deepspeed_env")
 
 
 def program() -> Path:
-    """The native program: beside this interpreter, else the first in PATH. Raises FileNotFoundError where there is none."""
+    """The native program: beside this interpreter, else in PATH. Raises FileNotFoundError where there is none."""
     beside = Path(sysconfig.get_path("scripts")) / "deepspeed"
     if beside.exists():
         return beside
     found = shutil.which("deepspeed")
     if found is None:
-        raise FileNotFoundError(f"[deepspeed.launcher] no `deepspeed` program in {beside.parent} or in PATH. Reinstall deepspeed.")
+        raise FileNotFoundError(
+            f"[deepspeed.launcher] no `deepspeed` program in {beside.parent} or in PATH. Reinstall deepspeed."
+        )
     return Path(found)
 
 

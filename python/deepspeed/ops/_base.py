@@ -15,9 +15,11 @@ class StandaloneOptimizer(Optimizer):
 
     _moments: tuple[str, ...] = ("exp_avg",)
 
-    def __init__(self, params: Any, defaults: dict[str, Any], fp32_states: bool = True, set_grad_none: bool = True) -> None:
+    def __init__(
+        self, params: Any, defaults: dict[str, Any], fp32_states: bool = True, set_grad_none: bool = True
+    ) -> None:
         if defaults.pop("amsgrad", False):
-            raise ValueError(f"[{type(self).__name__}] amsgrad: got True, expected False: this optimizer has no such variant.")
+            raise ValueError(f"[{type(self).__name__}] amsgrad: got True, expected False: there is no such variant.")
         super().__init__(params, defaults)
         self.fp32_optimizer_states = fp32_states
         self.set_grad_none = set_grad_none

@@ -1,4 +1,4 @@
-"""One step of each optimizer on whole tensors, for use outside the engine. Inside it, the C++ kernels do this in one pass.
+"""One step of each optimizer on whole tensors, for use outside the engine, which has C++ kernels of its own.
 
 State is created on first use in fp32, or in the parameter's dtype where `fp32_states` is False; `step` is an int.
 """
@@ -70,7 +70,7 @@ def adagrad(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[
 
 
 def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    """Adam's direction, scaled by |parameter| / |direction| within [min_coeff, max_coeff], kept in state["lamb_coeff"]."""
+    """Adam's direction times state["lamb_coeff"]: |parameter| / |direction|, kept within [min_coeff, max_coeff]."""
     beta1, beta2 = group["betas"]
     state["exp_avg"].lerp_(grad, 1 - beta1)
     state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
@@ -85,7 +85,8 @@ def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str
     if weight_norm > 0 and direction_norm > 0:
         coefficient = min(max(weight_norm / direction_norm, group["min_coeff"]), group["max_coeff"])
     state["lamb_coeff"] = coefficient
-    parameter.add_(direction.to(parameter.dtype), alpha=-group["lr"] * math.sqrt(correction2) / correction1 * coefficient)
+    lr = group["lr"] * math.sqrt(correction2) / correction1 * coefficient
+    parameter.add_(direction.to(parameter.dtype), alpha=-lr)
 
 
 def _corrections(beta1: float, beta2: float, num_steps: int, wanted: bool) -> tuple[float, float]:

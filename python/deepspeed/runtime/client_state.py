@@ -1,8 +1,8 @@
 """Typed JSON for client state and scheduler state: Python values as JSON that no reader can run.
 
-`encode` and `decode` are inverses for None, bool, int, float, complex, str, bytes, tuple, list, dict with any such keys,
-OrderedDict, Counter, set, frozenset, torch.Size, torch.dtype, numpy scalars and arrays, and tensors, which go to the checkpoint's
-safetensors under a name. Anything else is a TypeError with its path. docs/checkpoint.md specifies every form.
+`encode` and `decode` are inverses for None, bool, int, float, complex, str, bytes, tuple, list, dict with any such
+keys, OrderedDict, Counter, set, frozenset, torch.Size, torch.dtype, numpy scalars and arrays, and tensors, which go to
+the checkpoint's safetensors under a name. Anything else is a TypeError with its path. docs/checkpoint.md has the forms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def encode(value: Any, path: str = "client_state") -> tuple[Any, dict[str, torch
 
 
 def decode(encoded: Any, tensors: dict[str, torch.Tensor], path: str = "client_state") -> Any:
-    """The value of which `encoded` was made. Raises ValueError with the path for an unknown form or a missing tensor."""
+    """The value that `encoded` was made of. Raises ValueError with the path of an unknown form or missing tensor."""
     return _Decoder(tensors).decode(encoded, path)
 
 
@@ -46,8 +46,8 @@ class _Encoder:
         if isinstance(value, (numpy.number, numpy.bool_)):
             return {"$numpy": [value.dtype.name, self.encode(value.item(), path)]}
         raise TypeError(
-            f"[checkpoint.client_state] {path}: cannot store a {kind.__module__}.{kind.__qualname__}. Convert it to numbers, "
-            "strings, lists, dicts or tensors, or leave it out."
+            f"[checkpoint.client_state] {path}: cannot store a {kind.__module__}.{kind.__qualname__}. "
+            "Convert it to numbers, strings, lists, dicts or tensors, or leave it out."
         )
 
     def _int(self, value: int, path: str) -> Any:
@@ -65,7 +65,7 @@ class _Encoder:
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
-            raise TypeError(f"[checkpoint.client_state] {path}: the text {value!r} is not Unicode. Store bytes.") from None
+            raise TypeError(f"[checkpoint.client_state] {path}: {value!r} is not Unicode. Store bytes.") from None
         return value
 
     def _items(self, value: Any, path: str) -> list[Any]:
@@ -95,7 +95,7 @@ class _Encoder:
         try:
             return torch.from_numpy(numpy.ascontiguousarray(array).reshape(array.shape))
         except (TypeError, ValueError) as error:
-            raise TypeError(f"[checkpoint.client_state] {path}: cannot store a numpy array of {array.dtype}.") from error
+            raise TypeError(f"[checkpoint.client_state] {path}: cannot store an array of {array.dtype}.") from error
 
     _PLAIN: dict[type, Callable[[_Encoder, Any, str], Any]] = {
         int: _int,
@@ -128,7 +128,9 @@ class _Decoder:
         if form is None:
             return {key: self.decode(each, f"{path}.{key}") for key, each in value.items()}
         if form not in self._FORMS or len(value) != 1:
-            raise ValueError(f"[checkpoint.client_state] {path}: the form {form!r} is unknown. Was it saved by a newer version?")
+            raise ValueError(
+                f"[checkpoint.client_state] {path}: the form {form!r} is unknown. Was it saved by a newer version?"
+            )
         return self._FORMS[form](self, value[form], path)
 
     def _items(self, value: list[Any], path: str) -> list[Any]:

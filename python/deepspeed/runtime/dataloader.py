@@ -31,8 +31,8 @@ class RepeatingLoader:
 class DeepSpeedDataLoader:
     """A DataLoader over this rank's part of `dataset`, shuffled anew in every epoch and alike on all ranks.
 
-    Without `data_sampler` a DistributedSampler cuts the dataset over `data_parallel_world_size` ranks; an iterable dataset
-    cuts itself. `tput_timer`, if there is one, is started before each batch.
+    Without `data_sampler` a DistributedSampler cuts the dataset over `data_parallel_world_size` ranks; an iterable
+    dataset cuts itself. `tput_timer`, if there is one, is started before each batch.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ VALID_LR_SCHEDULES = [LR_RANGE_TEST, ONE_CYCLE, WARMUP_LR, WARMUP_DECAY_LR, WARM
 class _Schedule:
     """Sets `lr` (and, for OneCycle, the momentum) of every group of an optimizer at each `step()`.
 
-    `optimizer` is anything with `param_groups`. The first `step()` is iteration 0; construction sets iteration -1's values.
+    `optimizer` is anything with `param_groups`. Construction sets iteration -1's values, the first `step()` 0's.
     """
 
     def __init__(self, optimizer: Any, params: dict[str, Any], last_batch_iteration: int = -1) -> None:
@@ -45,7 +45,8 @@ class _Schedule:
 
     def step(self, last_batch_iteration: int | None = None) -> None:
         """Goes on by one iteration, or to the one given."""
-        self.last_batch_iteration = self.last_batch_iteration + 1 if last_batch_iteration is None else last_batch_iteration
+        following = self.last_batch_iteration + 1
+        self.last_batch_iteration = following if last_batch_iteration is None else last_batch_iteration
         self._apply()
 
     def get_lr(self) -> list[float]:

@@ -51,9 +51,9 @@ def move_to_device(
 def clip_grad_norm_(
     parameters: torch.Tensor | Iterable[torch.Tensor], max_norm: float, norm_type: float = 2, mpu: Any = None
 ) -> torch.Tensor:
-    """torch's clipping of whole gradients; returns the norm before it. The engine clips its own by `gradient_clipping`."""
+    """torch's clipping of whole gradients; returns the norm before it. The engine clips by `gradient_clipping`."""
     if mpu is not None and mpu.get_model_parallel_world_size() > 1:
-        raise NotImplementedError("[deepspeed.runtime.utils] clip_grad_norm_ over a split model is not in this version yet.")
+        raise NotImplementedError("[deepspeed.runtime.utils] clip_grad_norm_ over a split model has not landed.")
     return torch.nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
 
 
@@ -90,7 +90,7 @@ def partition_balanced(weights: Sequence[float], num_parts: int) -> list[int]:
     totals = [0.0]
     for weight in weights:
         totals.append(totals[-1] + weight)
-    # best[i]: the smallest possible largest sum of the first i items in the parts so far; cuts[p][i]: where part p starts.
+    # best[i]: the smallest largest sum that the first i items allow in the parts so far; cuts: where each part starts.
     best = list(totals)
     cuts: list[list[int]] = []
     for _ in range(1, num_parts):

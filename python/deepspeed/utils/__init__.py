@@ -26,8 +26,12 @@ _LAZY = {
     "RepeatingLoader": "deepspeed.runtime.dataloader",
     "is_initialized": "deepspeed.comm",
     **dict.fromkeys(
-        [f"safe_{verb}_full_{what}" for verb in ("get", "set") for what in ("fp32_param", "grad", "optimizer_state")]
-        + [f"safe_{verb}_local_{what}" for verb in ("get", "set") for what in ("fp32_param", "grad", "optimizer_state")],
+        [
+            f"safe_{verb}_{extent}_{what}"
+            for verb in ("get", "set")
+            for extent in ("full", "local")
+            for what in ("fp32_param", "grad", "optimizer_state")
+        ],
         "deepspeed.utils.tensor_fragment",
     ),
 }

@@ -68,10 +68,9 @@ def _is_one_of(module: nn.Module, classes: list[type | str]) -> bool:
     return any(each in names if isinstance(each, str) else isinstance(module, each) for each in classes)
 
 
-def _flag_classes(
-    model: nn.Module, classes: list[type | str], flag: bool, raise_if_not_found: bool
-) -> list[nn.Module]:
-    return _flag([module for module in model.modules() if _is_one_of(module, classes)], classes, flag, raise_if_not_found)
+def _flag_classes(model: nn.Module, classes: list[type | str], flag: bool, raise_if_not_found: bool) -> list[nn.Module]:
+    found = [module for module in model.modules() if _is_one_of(module, classes)]
+    return _flag(found, classes, flag, raise_if_not_found)
 
 
 def _flag_named(
@@ -80,7 +79,9 @@ def _flag_named(
     return _flag([module for name, module in model.named_modules() if matches(name)], wanted, flag, raise_if_not_found)
 
 
-def _flag(found: list[nn.Module], wanted: list[type | str] | list[str], flag: bool, raise_if_not_found: bool) -> list[nn.Module]:
+def _flag(
+    found: list[nn.Module], wanted: list[type | str] | list[str], flag: bool, raise_if_not_found: bool
+) -> list[nn.Module]:
     if not found and raise_if_not_found:
         raise ValueError(f"[deepspeed.utils] leaf modules: nothing in the model matches {wanted}.")
     for module in found:

@@ -1,4 +1,4 @@
-"""The logger "DeepSpeed": warnings and worse to stdout, unless the script or `log_level` in the config says otherwise."""
+"""The logger "DeepSpeed": warnings and worse to stdout, unless the script or the config's `log_level` say otherwise."""
 
 from __future__ import annotations
 

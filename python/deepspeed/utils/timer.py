@@ -78,13 +78,19 @@ class SynchronizedWallClockTimer:
         return means
 
     def log(
-        self, names: list[str], normalizer: float = 1.0, reset: bool = True, memory_breakdown: bool = False, ranks: Any = None
+        self,
+        names: list[str],
+        normalizer: float = 1.0,
+        reset: bool = True,
+        memory_breakdown: bool = False,
+        ranks: Any = None,
     ) -> None:
         """Prints one line with the timers of `names` that exist, on `ranks` (0 by default), at any log level."""
         from deepspeed import comm
 
         rank = comm.get_rank() if comm.is_initialized() else 0
-        times = [f"{name}: {self.timers[name].elapsed(reset) / normalizer:.2f}" for name in names if name in self.timers]
+        known = [name for name in names if name in self.timers]
+        times = [f"{name}: {self.timers[name].elapsed(reset) / normalizer:.2f}" for name in known]
         if times and rank in (ranks or [0]):
             print(f"[Rank {rank}] time (ms) | {' | '.join(times)}", flush=True)
 
@@ -164,7 +170,9 @@ class ThroughputTimer:
     def avg_samples_per_sec(self) -> float:
         """Over all measured steps; minus infinity before the first."""
         steps = self.global_step_count - self.start_step
-        return self.batch_size * steps / self.total_elapsed_time if steps > 0 and self.total_elapsed_time > 0 else float("-inf")
+        if steps <= 0 or self.total_elapsed_time <= 0:
+            return float("-inf")
+        return self.batch_size * steps / self.total_elapsed_time
 
     def _report(self) -> None:
         accelerator = get_accelerator()

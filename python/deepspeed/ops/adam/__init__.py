@@ -1,4 +1,4 @@
-"""Adam and AdamW: `FusedAdam` and `DeepSpeedCPUAdam` differ in constructor only; the engine picks the kernel by device."""
+"""Adam and AdamW: `FusedAdam` and `DeepSpeedCPUAdam` differ in their constructors only."""
 
 from __future__ import annotations
 

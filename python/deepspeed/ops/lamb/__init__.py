@@ -33,7 +33,9 @@ class FusedLamb(StandaloneOptimizer):
         amsgrad: bool = False,
     ) -> None:
         if max_grad_norm:
-            raise ValueError(f"[FusedLamb] max_grad_norm: got {max_grad_norm}, expected 0. Set gradient_clipping in the config.")
+            raise ValueError(
+                f"[FusedLamb] max_grad_norm: got {max_grad_norm}, expected 0. Set gradient_clipping in the config."
+            )
         defaults = dict(
             lr=lr, bias_correction=bias_correction, betas=betas, eps=eps, eps_inside_sqrt=eps_inside_sqrt,
             weight_decay=weight_decay, max_coeff=max_coeff, min_coeff=min_coeff, amsgrad=amsgrad,

@@ -1,0 +1,12 @@
+// One function a file of bindings. torch's own copy of pybind11: another copy's casters fail at run time.
+#pragma once
+
+#include <torch/csrc/utils/pybind.h>
+
+namespace deepspeed::bindings {
+
+void bind_errors(pybind11::module_& module);
+void bind_front_end(pybind11::module_& module);
+void bind_training_engine(pybind11::module_& module);
+
+}  // namespace deepspeed::bindings

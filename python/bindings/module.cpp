@@ -1,0 +1,9 @@
+// The extension module deepspeed._C: a list of what is bound. Translation only; the work is behind include/deepspeed.
+#include "bindings/bind.h"
+
+PYBIND11_MODULE(_C, module) {
+  module.doc() = "deepspeed-cpp's engine; use it through the deepspeed package.";
+  deepspeed::bindings::bind_errors(module);
+  deepspeed::bindings::bind_front_end(module);
+  deepspeed::bindings::bind_training_engine(module);
+}
