@@ -1,6 +1,7 @@
 // The training engine. Everything that may wait releases the GIL.
 #include "deepspeed/detail/training_engine.h"
 
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
@@ -58,7 +59,19 @@ void bind_training_engine(py::module_& module) {
       .def_readonly("tag", &detail::LoadedCheckpoint::tag)
       .def_readonly("path", &detail::LoadedCheckpoint::path)
       .def_readonly("client_state", &detail::LoadedCheckpoint::client_state)
-      .def_readonly("tensors", &detail::LoadedCheckpoint::tensors);
+      .def_readonly("tensors", &detail::LoadedCheckpoint::tensors)
+      .def_readonly("owned_states", &detail::LoadedCheckpoint::owned_states);
+
+  py::class_<detail::OwnedParameter>(module, "OwnedParameter")
+      .def_readonly("name", &detail::OwnedParameter::name)
+      .def_readonly("master", &detail::OwnedParameter::master)
+      .def_readonly("gradient", &detail::OwnedParameter::gradient);
+
+  py::class_<detail::OwnedState>(module, "OwnedState")
+      .def(py::init<std::string, std::string, at::Tensor>(), py::arg("name"), py::arg("key"), py::arg("value"))
+      .def_readonly("name", &detail::OwnedState::name)
+      .def_readonly("key", &detail::OwnedState::key)
+      .def_readonly("value", &detail::OwnedState::value);
 
   py::class_<TrainingEngine>(module, "TrainingEngine")
       .def(py::init([](detail::ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> group) {
@@ -73,6 +86,7 @@ void bind_training_engine(py::module_& module) {
       .def("begin_backward", &TrainingEngine::begin_backward, py::arg("scale_wrt_gas"), release_gil())
       .def("end_backward", &TrainingEngine::end_backward, release_gil())
       .def("step", &TrainingEngine::step, py::arg("groups"), release_gil())
+      .def("set_external_step", &TrainingEngine::set_external_step, py::arg("step"))
       .def("is_gradient_accumulation_boundary", &TrainingEngine::is_gradient_accumulation_boundary)
       .def("set_gradient_accumulation_boundary", &TrainingEngine::set_gradient_accumulation_boundary, py::arg("is_boundary"))
       .def("enter_no_sync", &TrainingEngine::enter_no_sync)
@@ -99,7 +113,7 @@ void bind_training_engine(py::module_& module) {
       .def("set_full_gradient", &TrainingEngine::set_full_gradient, py::arg("name"), py::arg("value"), release_gil())
       .def("optimizer_state_names", &TrainingEngine::optimizer_state_names)
       .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"), py::arg("client_state"), py::arg("tensors"),
-           py::arg("save_latest"), py::arg("exclude_frozen"), release_gil())
+           py::arg("save_latest"), py::arg("exclude_frozen"), py::arg("owned_states"), release_gil())
       .def(
           "load_checkpoint",
           [](TrainingEngine& self, const std::string& folder, std::optional<std::string> tag, bool strict, bool module_only, bool optimizer_states) {

@@ -1,8 +1,8 @@
 // Reading the environment.
 #include "core/environment.h"
 
-#include <cstdlib>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 
 #include "deepspeed/error.h"
@@ -21,7 +21,8 @@ std::optional<int64_t> environment_integer(const char* name) {
   int64_t number = 0;
   const char* end = value->data() + value->size();
   const auto [stop, error] = std::from_chars(value->data(), end, number);
-  DS_CHECK(error == std::errc() && stop == end, ValueError, "[core] environment variable ", name, "=\"", *value, "\": expected an integer");
+  DS_CHECK(error == std::errc() && stop == end, ValueError, "[core] environment variable ", name, "=\"", *value,
+           "\": expected an integer");
   return number;
 }
 
@@ -33,8 +34,9 @@ RankEnvironment rank_environment() {
   result.local_size = static_cast<int>(environment_integer("LOCAL_SIZE").value_or(result.world_size));
   result.master_addr = environment("MASTER_ADDR").value_or(result.master_addr);
   result.master_port = static_cast<int>(environment_integer("MASTER_PORT").value_or(result.master_port));
-  DS_CHECK(result.world_size >= 1 && result.rank >= 0 && result.rank < result.world_size, ValueError, "[core] RANK=", result.rank,
-           " and WORLD_SIZE=", result.world_size, " do not fit: expected 0 <= RANK < WORLD_SIZE. Start the program with the `deepspeed` command.");
+  DS_CHECK(result.world_size >= 1 && result.rank >= 0 && result.rank < result.world_size, ValueError,
+           "[core] RANK=", result.rank, " and WORLD_SIZE=", result.world_size,
+           " do not fit: expected 0 <= RANK < WORLD_SIZE. Start the program with the `deepspeed` command.");
   return result;
 }
 

@@ -17,7 +17,8 @@ namespace {
 
 struct State {
   std::mutex mutex;
-  std::shared_ptr<spdlog::logger> console = std::make_shared<spdlog::logger>("DeepSpeed", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  std::shared_ptr<spdlog::logger> console =
+      std::make_shared<spdlog::logger>("DeepSpeed", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   std::function<void(LogLevel, const std::string&)> sink;
   std::set<std::string> shown;
   std::atomic<LogLevel> level{LogLevel::kWarning};
@@ -37,21 +38,28 @@ State& state() {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    default: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    default:
+      return spdlog::level::err;
   }
 }
 
 }  // namespace
 
 LogLevel parse_log_level(std::string_view name) {
-  static const std::unordered_map<std::string_view, LogLevel> names = {
-      {"debug", LogLevel::kDebug},   {"info", LogLevel::kInfo},       {"warning", LogLevel::kWarning},
-      {"error", LogLevel::kError}, {"critical", LogLevel::kError}};
+  static const std::unordered_map<std::string_view, LogLevel> names = {{"debug", LogLevel::kDebug},
+                                                                       {"info", LogLevel::kInfo},
+                                                                       {"warning", LogLevel::kWarning},
+                                                                       {"error", LogLevel::kError},
+                                                                       {"critical", LogLevel::kError}};
   const auto found = names.find(name);
-  DS_CHECK(found != names.end(), ValueError, "[core] log level: got \"", name, "\", expected debug, info, warning, error or critical");
+  DS_CHECK(found != names.end(), ValueError, "[core] log level: got \"", name,
+           "\", expected debug, info, warning, error or critical");
   return found->second;
 }
 

@@ -21,6 +21,9 @@ using checkpoint::Json;
 
 constexpr comm::Tag kTag{.step = 0, .phase = comm::Phase::kCheckpoint, .unit = -1, .name = "its files"};
 
+/// States of external optimizers bear this before their key.
+const std::string kOwnedPrefix = "optimizer.";
+
 io::ElementType element_type_of(c10::ScalarType type) {
   static const std::map<c10::ScalarType, io::ElementType> types = {
       {at::kFloat, io::ElementType::kFloat32},   {at::kDouble, io::ElementType::kFloat64}, {at::kHalf, io::ElementType::kFloat16},
@@ -120,7 +123,8 @@ Json engine_state(TrainingEngine::Impl& impl) {
 }  // namespace
 
 void TrainingEngine::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
-                                     const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen) {
+                                     const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen,
+                                     const std::vector<OwnedState>& owned_states) {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
   comm::Communicator& data = impl_->data();
@@ -134,6 +138,7 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
     for (const zero::UnitBuffers& unit : impl_->store->units()) {
       for (const zero::LaneBuffers& lane : unit.lanes) collect_lane(*impl_, lane, exclude_frozen, collector);
     }
+    for (const OwnedState& state : owned_states) collector.add_whole(state.name, kOwnedPrefix + state.key, state.value);
     if (data.rank() == 0) {
       for (const ParameterDescription& parameter : impl_->loose_parameters) collector.add_whole(parameter.name, checkpoint::kWeightState, parameter.tensor);
       for (const BufferDescription& buffer : impl_->model.buffers) collector.add_whole(buffer.name, checkpoint::kBufferState, buffer.tensor);
@@ -250,6 +255,22 @@ void load_engine_state(TrainingEngine::Impl& impl, const Json& state, bool optim
   }
 }
 
+std::vector<OwnedState> read_owned_states(TrainingEngine::Impl& impl, checkpoint::CheckpointReader& reader) {
+  std::vector<OwnedState> states;
+  for (size_t index = 0; index < impl.parameters.size(); ++index) {
+    const std::string& name = impl.parameters[index].name;
+    if (!impl.owner_step->owns(static_cast<int>(index))) continue;
+    for (const std::string& state : reader.states(name)) {
+      if (!state.starts_with(kOwnedPrefix)) continue;
+      const auto& shape = reader.global_shape(name, state);
+      at::Tensor value = at::empty(shape, scalar_type_of(reader.type(name, state)));
+      read_into(reader, name, state, shape, {0, value.numel()}, value);
+      states.push_back({name, state.substr(kOwnedPrefix.size()), value});
+    }
+  }
+  return states;
+}
+
 }  // namespace
 
 LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, const LoadOptions& options) {
@@ -276,6 +297,7 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
       const at::Tensor target = parameter.tensor.detach();
       read_into(reader, parameter.name, checkpoint::kWeightState, target.sizes(), {0, target.numel()}, target);
     }
+    if (impl_->owner_step && optimizer_states) loaded.owned_states = read_owned_states(*impl_, reader);
     if (!options.module_only && reader.state().contains("engine")) load_engine_state(*impl_, reader.state().at("engine"), optimizer_states);
     loaded.tag = reader.tag();
     loaded.path = reader.path().string();
@@ -289,6 +311,7 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
     }
   });
   impl_->reducer->start_window();
+  if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
   return loaded;
 }
 

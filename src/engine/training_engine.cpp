@@ -79,12 +79,12 @@ void TrainingEngine::Impl::choose_optimizer() {
   if (optimizer_type.empty() && config.optimizer) {
     optimizer_type = lower(config.optimizer->type);
     base = optim::parse_hyperparameters(optimizer_type, config.optimizer->params);
-  } else if (!optimizer_type.empty()) {
+  } else if (has_optimizer() && !is_external()) {
     base = optim::default_hyperparameters(optimizer_type);
   }
   for (const GroupValues& values : model.groups) hyperparameters.push_back(engine::to_hyperparameters(values, base));
   if (hyperparameters.empty()) hyperparameters.push_back(base);
-  if (optimizer_type.empty()) return;
+  if (!has_optimizer() || is_external()) return;
   // One optimizer serves all groups: state that any of them needs is kept for all.
   optim::Hyperparameters united = hyperparameters.front();
   for (const optim::Hyperparameters& group : hyperparameters) {
@@ -108,7 +108,7 @@ plan::ParameterInfo TrainingEngine::Impl::info_of(size_t index) const {
   return {.name = parameter.name,
           .numel = parameter.tensor.numel(),
           .dtype = options.compute_dtype.value_or(tensor::to_dtype(parameter.tensor.scalar_type())),
-          .trainable = parameter.tensor.requires_grad() && parameter.group >= 0 && optimizer != nullptr,
+          .trainable = parameter.tensor.requires_grad() && parameter.group >= 0 && has_optimizer(),
           .group = parameter.group};
 }
 
@@ -125,13 +125,13 @@ void TrainingEngine::Impl::build_layout(bool first) {
   reducer.reset();
   views.reset();
   boundary_step.reset();
+  owner_step.reset();
   store = std::move(new_store);
   reducer = std::make_unique<zero::Reducer>(*store, data());
   views = std::make_unique<zero::GradientViews>(*store);
-  if (optimizer) {
-    boundary_step = std::make_unique<zero::BoundaryStep>(*store, *optimizer, data());
-    boundary_step->parameter_steps() = std::move(steps);
-  }
+  boundary_step = std::make_unique<zero::BoundaryStep>(*store, data());
+  boundary_step->parameter_steps() = std::move(steps);
+  if (is_external()) owner_step = std::make_unique<zero::OwnerStep>(*store, data());
   reducer->on_unannounced_backward([this] {
     torch::autograd::Engine::get_default_engine().queue_callback([this] { end_backward(); });
     return settings(true);
@@ -162,6 +162,10 @@ void TrainingEngine::Impl::broadcast_buffers() {
 // --- events --------------------------------------------------------------------------------------------------------
 
 void TrainingEngine::Impl::check_alive() const { DS_CHECK(!destroyed, ValueError, "[engine] this engine was destroyed: call initialize() again"); }
+
+void TrainingEngine::Impl::check_optimizer(const char* what) const {
+  DS_CHECK(has_optimizer(), ConfigError, "[engine] ", what, " without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
+}
 
 void TrainingEngine::Impl::follow_requires_grad() {
   bool changed = false;
@@ -196,7 +200,7 @@ zero::Reducer::BackwardSettings TrainingEngine::Impl::settings(bool scale_wrt_ga
 
 void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
   check_alive();
-  DS_CHECK(optimizer, ConfigError, "[engine] backward without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
+  check_optimizer("backward");
   views->take_back();
   reducer->begin_backward(settings(scale_wrt_gas));
   in_announced_backward = true;
@@ -233,11 +237,27 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
   reducer->fill_missing();
   views->adopt_replaced();
   views->take_back();
-  const auto present = present_groups(groups);
-  return boundary_step->run(present, {.loss_scale = scaler.scale(),
-                                      .gradient_clipping = config.gradient_clipping,
-                                      .check_overflow = engine::checks_overflow(config),
-                                      .step = progress.global_steps});
+  const zero::StepResult result = boundary_step->inspect({.loss_scale = scaler.scale(),
+                                                          .gradient_clipping = config.gradient_clipping,
+                                                          .check_overflow = engine::checks_overflow(config),
+                                                          .step = progress.global_steps});
+  if (result.overflow) return result;
+  if (is_external()) {
+    step_external(result);
+  } else {
+    boundary_step->apply(*optimizer, present_groups(groups), result, progress.global_steps);
+  }
+  return result;
+}
+
+void TrainingEngine::Impl::step_external(const zero::StepResult& inspected) {
+  DS_CHECK(external_step, ValueError, "[engine] the external optimizer has no step function: call set_external_step() first");
+  std::vector<OwnedParameter> owned;
+  for (const zero::OwnedParameter& each : owner_step->begin(inspected.scale, progress.global_steps)) {
+    owned.push_back({parameters[each.parameter].name, each.master, each.gradient});
+  }
+  external_step(owned);
+  owner_step->finish(progress.global_steps);
 }
 
 void TrainingEngine::Impl::advance_schedule() {
@@ -253,7 +273,7 @@ void TrainingEngine::Impl::advance_schedule() {
 
 StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   check_alive();
-  DS_CHECK(optimizer, ConfigError, "[engine] step without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
+  check_optimizer("step");
   DS_CHECK(no_sync_depth == 0, ValueError, "[engine] step() inside no_sync(): leave the context first, the step needs the reduced gradients");
   const at::NoGradGuard no_grad;
   StepOutcome outcome{.at_boundary = is_boundary(), .applied = false};
@@ -296,6 +316,8 @@ void TrainingEngine::destroy() {
   if (impl_->destroyed) return;
   impl_->destroyed = true;
   impl_->views->take_back();
+  impl_->external_step = {};
+  impl_->owner_step.reset();
   impl_->boundary_step.reset();
   impl_->views.reset();
   impl_->reducer.reset();
@@ -320,6 +342,7 @@ void TrainingEngine::backward(const at::Tensor& loss, bool retain_graph, bool sc
 void TrainingEngine::begin_backward(bool scale_wrt_gas) { impl_->begin_backward(scale_wrt_gas); }
 void TrainingEngine::end_backward() { impl_->end_backward(); }
 StepOutcome TrainingEngine::step(const std::vector<GroupValues>& groups) { return impl_->step(groups); }
+void TrainingEngine::set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step) { impl_->external_step = std::move(step); }
 bool TrainingEngine::is_gradient_accumulation_boundary() const { return impl_->is_boundary(); }
 void TrainingEngine::set_gradient_accumulation_boundary(bool is_boundary) { impl_->boundary_override = is_boundary; }
 void TrainingEngine::enter_no_sync() { ++impl_->no_sync_depth; }

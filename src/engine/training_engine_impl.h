@@ -17,6 +17,7 @@
 #include "zero/boundary_step.h"
 #include "zero/gradient_views.h"
 #include "zero/lane_store.h"
+#include "zero/owner_step.h"
 #include "zero/reducer.h"
 
 namespace deepspeed::detail {
@@ -40,10 +41,14 @@ struct TrainingEngine::Impl {
   bool is_boundary() const;
   StepOutcome step(const std::vector<GroupValues>& groups);
   zero::StepResult run_boundary(const std::vector<GroupValues>& groups);
+  void step_external(const zero::StepResult& inspected);
   std::vector<optim::Hyperparameters> present_groups(const std::vector<GroupValues>& groups) const;
   void advance_schedule();
   comm::Communicator& data() const { return mesh->axis("data"); }
   void check_alive() const;
+  bool has_optimizer() const { return !optimizer_type.empty(); }
+  bool is_external() const { return optimizer_type == kExternalOptimizer; }
+  void check_optimizer(const char* what) const;
 
   // access
   const zero::Location* find(const std::string& name) const;
@@ -59,7 +64,7 @@ struct TrainingEngine::Impl {
   std::map<std::string, size_t> parameter_index;
   std::string optimizer_type;                              // "": none
   std::vector<optim::Hyperparameters> hyperparameters;     // the engine's own, a group each
-  std::unique_ptr<optim::RangeOptimizer> optimizer;
+  std::unique_ptr<optim::RangeOptimizer> optimizer;        // none for an external one
   std::unique_ptr<optim::Schedule> schedule;               // C++ front door only
   int64_t schedule_iteration = -1;
   precision::LossScaler scaler;
@@ -67,6 +72,8 @@ struct TrainingEngine::Impl {
   std::unique_ptr<zero::Reducer> reducer;
   std::unique_ptr<zero::GradientViews> views;
   std::unique_ptr<zero::BoundaryStep> boundary_step;
+  std::unique_ptr<zero::OwnerStep> owner_step;             // external optimizers only
+  std::function<void(const std::vector<OwnedParameter>&)> external_step;
   std::vector<std::vector<int>> units_of_module;           // by module index
 
   Progress progress;

@@ -22,7 +22,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kGrace{2000};        // before SIGKILL; 5 s in all is the promise, on a busy host too
+constexpr milliseconds kGrace{2000};         // before SIGKILL; 5 s in all is the promise, on a busy host too
 constexpr milliseconds kKillInterval{50};    // between two looks for processes that are left
 constexpr milliseconds kLastPatience{5000};  // for processes that SIGKILL does not end (stuck in the kernel)
 

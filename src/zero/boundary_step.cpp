@@ -21,8 +21,8 @@ optim::LaneShard shard_of(const LaneBuffers& lane) {
 
 }  // namespace
 
-BoundaryStep::BoundaryStep(LaneStore& store, const optim::RangeOptimizer& optimizer, comm::Communicator& data)
-    : store_(store), optimizer_(optimizer), data_(data), parameter_steps_(store.parameters().size(), 0) {}
+BoundaryStep::BoundaryStep(LaneStore& store, comm::Communicator& data)
+    : store_(store), data_(data), parameter_steps_(store.parameters().size(), 0) {}
 
 double BoundaryStep::partial_of(int rank) const {
   double sum = 0.0;
@@ -73,7 +73,7 @@ std::string BoundaryStep::find_nonfinite(int64_t step) {
   return "no parameter (the norm overflowed)";
 }
 
-StepResult BoundaryStep::run(std::span<const optim::Hyperparameters> groups, const StepOptions& options) {
+StepResult BoundaryStep::inspect(const StepOptions& options) {
   StepResult result;
   if (options.check_overflow || options.gradient_clipping > 0) {
     const double scaled_norm = gradient_norm(options.step);
@@ -84,14 +84,17 @@ StepResult BoundaryStep::run(std::span<const optim::Hyperparameters> groups, con
       return result;
     }
   }
-  const double scale = optim::clip_factor(result.gradient_norm, options.gradient_clipping) / options.loss_scale;
-  advance_segments();
-  if (const auto* with_norms = dynamic_cast<const optim::ParameterNormOptimizer*>(&optimizer_)) {
-    step_with_norms(*with_norms, groups, scale, options.step);
-  } else {
-    step_elementwise(groups, scale, options.step);
-  }
+  result.scale = optim::clip_factor(result.gradient_norm, options.gradient_clipping) / options.loss_scale;
   return result;
+}
+
+void BoundaryStep::apply(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, const StepResult& inspected, int64_t step) {
+  advance_segments();
+  if (const auto* with_norms = dynamic_cast<const optim::ParameterNormOptimizer*>(&optimizer)) {
+    step_with_norms(*with_norms, groups, inspected.scale, step);
+  } else {
+    step_elementwise(optimizer, groups, inspected.scale, step);
+  }
 }
 
 void BoundaryStep::advance_segments() {
@@ -120,11 +123,11 @@ void BoundaryStep::gather(size_t unit, int64_t step, std::vector<comm::Work>& wo
   }
 }
 
-void BoundaryStep::step_elementwise(std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
+void BoundaryStep::step_elementwise(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
   std::vector<comm::Work> works;
   for (size_t unit = 0; unit < store_.units().size(); ++unit) {
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
-      if (lane.plan.trainable) optimizer_.step(shard_of(lane), groups, scale);
+      if (lane.plan.trainable) optimizer.step(shard_of(lane), groups, scale);
     }
     gather(unit, step, works);
   }

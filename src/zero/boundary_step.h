@@ -24,15 +24,19 @@ struct StepOptions {
 struct StepResult {
   bool overflow = false;
   double gradient_norm = 0.0;   ///< before clipping, without the loss scale
+  double scale = 1.0;           ///< what every gradient is multiplied by in the step
   std::string first_nonfinite;  ///< on overflow: "name (rank r, element i)" of the first in rank order
 };
 
 class BoundaryStep {
  public:
-  BoundaryStep(LaneStore& store, const optim::RangeOptimizer& optimizer, comm::Communicator& data);
+  BoundaryStep(LaneStore& store, comm::Communicator& data);
 
-  /// Owned gradients must be final. Collective; the result is the same on every rank.
-  StepResult run(std::span<const optim::Hyperparameters> groups, const StepOptions& options);
+  /// Norm, overflow check and clipping. Owned gradients must be final. Collective; the same result on every rank.
+  StepResult inspect(const StepOptions& options);
+
+  /// Unless inspect() found an overflow: steps every owned range with the scale that it found, and gathers. Collective.
+  void apply(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, const StepResult& inspected, int64_t step);
 
   /// Updates done so far, a parameter; in checkpoints.
   std::vector<int64_t>& parameter_steps() { return parameter_steps_; }
@@ -44,12 +48,11 @@ class BoundaryStep {
   double partial_of(int rank) const;
   std::string find_nonfinite(int64_t step);
   void advance_segments();
-  void step_elementwise(std::span<const optim::Hyperparameters> groups, double scale, int64_t step);
+  void step_elementwise(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step);
   void step_with_norms(const optim::ParameterNormOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step);
   void gather(size_t unit, int64_t step, std::vector<comm::Work>& works);
 
   LaneStore& store_;
-  const optim::RangeOptimizer& optimizer_;
   comm::Communicator& data_;
   std::vector<int64_t> parameter_steps_;
 };

@@ -81,16 +81,16 @@ bool can_trace() {
 
 TEST(Crash, KilledBeforeEachSystemCallOfAnOverwriteLeavesOldOrNew) {
   if (!can_trace()) GTEST_SKIP() << "this system does not allow ptrace";
-  kill_at_every_system_call(fresh_folder("kill_overwrite"), true);
+  kill_at_every_system_call(scratch_path("kill_overwrite"), true);
 }
 
 TEST(Crash, KilledBeforeEachSystemCallOfANewTagLeavesOldOrNew) {
   if (!can_trace()) GTEST_SKIP() << "this system does not allow ptrace";
-  kill_at_every_system_call(fresh_folder("kill_new_tag"), false);
+  kill_at_every_system_call(scratch_path("kill_new_tag"), false);
 }
 
 TEST(Crash, KilledAtRandomTimesLeavesOldOrNew) {
-  const auto folder = fresh_folder("kill_random");
+  const auto folder = scratch_path("kill_random");
   const auto begin = std::chrono::steady_clock::now();
   save_sample(folder, "tag", 0);
   const auto save_time = std::chrono::steady_clock::now() - begin;

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 void write_plain(const fs::path& path, const std::string& content) { std::ofstream(path, std::ios::binary) << content; }
 
 TEST(CheckpointReader, FourRanksSaveAndThreeLoadWithOtherCuts) {
-  const auto folder = fresh_folder("recut");
+  const auto folder = scratch_path("recut");
   const std::vector<int64_t> shape = {kSampleRows, kSampleColumns};
   const auto values = sample_values(0);
   CheckpointWriter root(folder, "t", 0, 4);
@@ -53,7 +53,7 @@ TEST(CheckpointReader, FourRanksSaveAndThreeLoadWithOtherCuts) {
 }
 
 TEST(CheckpointReader, NamesStatesAliasesAndStateAreThere) {
-  const auto folder = fresh_folder("names");
+  const auto folder = scratch_path("names");
   save_sample(folder, "step1", 10);
   auto reader = CheckpointReader::open(folder);
   EXPECT_EQ(reader.tag(), "step1");
@@ -75,7 +75,7 @@ TEST(CheckpointReader, NamesStatesAliasesAndStateAreThere) {
 }
 
 TEST(CheckpointReader, WhatIsMissingIsSaidWithWhatIsThere) {
-  const auto folder = fresh_folder("missing");
+  const auto folder = scratch_path("missing");
   const auto open = [&](std::optional<std::string> tag = std::nullopt) {
     return message_of<CheckpointError>([&] { CheckpointReader::open(folder, tag); });
   };
@@ -96,7 +96,7 @@ TEST(CheckpointReader, WhatIsMissingIsSaidWithWhatIsThere) {
 }
 
 TEST(CheckpointReader, ATornNewestTagIsAnErrorThatNamesTheNewestCompleteOne) {
-  const auto folder = fresh_folder("torn");
+  const auto folder = scratch_path("torn");
   save_sample(folder, "step1", 1);
   save_sample(folder, "step2", 2);
   const auto file = folder / "step2" / "rank_1.safetensors";
@@ -111,7 +111,7 @@ TEST(CheckpointReader, ATornNewestTagIsAnErrorThatNamesTheNewestCompleteOne) {
 }
 
 TEST(CheckpointReader, EveryFlippedByteOfADataFileIsDetectedAndNamed) {
-  const auto folder = fresh_folder("flipped");
+  const auto folder = scratch_path("flipped");
   save_sample(folder, "step1", 1);
   const auto path = folder / "step1" / "rank_0.safetensors";
   const std::string content = core::read_file(path);

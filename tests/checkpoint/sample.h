@@ -10,14 +10,11 @@
 
 #include "checkpoint/reader.h"
 #include "checkpoint/writer.h"
+#include "support/scratch_folder.h"
 
 namespace deepspeed::checkpoint {
 
-inline std::filesystem::path fresh_folder(const std::string& name) {
-  const auto folder = std::filesystem::temp_directory_path() / ("ds_checkpoint_" + name);
-  std::filesystem::remove_all(folder);
-  return folder;
-}
+using test::scratch_path;
 
 inline constexpr int64_t kSampleRows = 5;
 inline constexpr int64_t kSampleColumns = 7;

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(CheckpointWriter, OverwritingATagLeavesOnlyTheNewOneAndForeignFiles) {
-  const auto folder = fresh_folder("overwrite");
+  const auto folder = scratch_path("overwrite");
   save_sample(folder, "best", 1, 4);
   std::ofstream(folder / "best" / "notes.txt") << "mine";
   save_sample(folder, "best", 2, 1);
@@ -29,7 +29,7 @@ TEST(CheckpointWriter, OverwritingATagLeavesOnlyTheNewOneAndForeignFiles) {
 }
 
 TEST(CheckpointWriter, WithoutExchangeTwoRenamesKeepTheOldOneReadable) {
-  const auto folder = fresh_folder("two_renames");
+  const auto folder = scratch_path("two_renames");
   save_sample(folder, "best", 1);
   fs::rename(folder / "best", folder / "keep");
   save_sample(folder, "best", 2);
@@ -50,7 +50,7 @@ TEST(CheckpointWriter, WithoutExchangeTwoRenamesKeepTheOldOneReadable) {
 }
 
 TEST(CheckpointWriter, AFullDiskKeepsTheOldCheckpoint) {
-  const auto folder = fresh_folder("full");
+  const auto folder = scratch_path("full");
   save_sample(folder, "best", 1);
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit old_limit{};
@@ -76,7 +76,7 @@ TEST(CheckpointWriter, AFullDiskKeepsTheOldCheckpoint) {
 }
 
 TEST(CheckpointWriter, TwoSavesOfOneTagAtOnceAreRefusedAndLeaveTheFirstAlone) {
-  const auto folder = fresh_folder("twice");
+  const auto folder = scratch_path("twice");
   CheckpointWriter first(folder, "t", 0, 1);
   first.prepare();
   CheckpointWriter second(folder, "t", 0, 1);
@@ -91,7 +91,7 @@ TEST(CheckpointWriter, TwoSavesOfOneTagAtOnceAreRefusedAndLeaveTheFirstAlone) {
 }
 
 TEST(CheckpointWriter, LeftoversAreRemovedButNotAFolderOfTheUsers) {
-  const auto folder = fresh_folder("leftovers");
+  const auto folder = scratch_path("leftovers");
   fs::create_directories(folder / "dead.saving");
   std::ofstream(folder / "dead.saving" / "rank_0.safetensors.77.tmp") << "x";
   std::ofstream(folder / "latest.77.tmp") << "x";
@@ -104,7 +104,7 @@ TEST(CheckpointWriter, LeftoversAreRemovedButNotAFolderOfTheUsers) {
 }
 
 TEST(CheckpointWriter, WhatDoesNotFitTogetherIsRefusedAndNothingIsLeft) {
-  const auto folder = fresh_folder("refused");
+  const auto folder = scratch_path("refused");
   const float values[2] = {1, 2};
   {
     CheckpointWriter writer(folder, "t", 0, 1);

@@ -14,6 +14,7 @@
 #include "config/reader.h"
 #include "config/value.h"
 #include "deepspeed/error.h"
+#include "support/scratch_folder.h"
 
 namespace deepspeed::config {
 namespace {
@@ -240,7 +241,7 @@ TEST(Load, ContradictionsAreErrors) {
 }
 
 TEST(Load, FilesTextsAndBase64AreAccepted) {
-  const auto folder = std::filesystem::temp_directory_path() / "ds_config_load_test";
+  const auto folder = test::scratch_path("load");
   std::filesystem::create_directories(folder);
   const std::string path = (folder / "ds_config.json").string();
   std::ofstream(path) << "{ // comment\n\"train_batch_size\": 4}";

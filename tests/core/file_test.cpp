@@ -3,18 +3,18 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <csignal>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 
 #include "deepspeed/error.h"
+#include "support/scratch_folder.h"
 
 namespace deepspeed::core {
 namespace {
 
 std::filesystem::path fresh_folder(const std::string& name) {
-  const auto folder = std::filesystem::temp_directory_path() / ("ds_core_" + name);
-  std::filesystem::remove_all(folder);
+  const auto folder = test::scratch_path(name);
   std::filesystem::create_directories(folder);
   return folder;
 }

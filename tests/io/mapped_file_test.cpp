@@ -8,12 +8,13 @@
 
 #include "core/file.h"
 #include "deepspeed/error.h"
+#include "support/scratch_folder.h"
 
 namespace deepspeed::io {
 namespace {
 
 TEST(MappedFile, ShowsTheWholeFileAndSurvivesAMove) {
-  const auto path = std::filesystem::temp_directory_path() / "ds_io_mapped_file";
+  const auto path = test::scratch_path("mapped_file");
   core::write_file_atomically(path, "content");
   MappedFile first(path);
   MappedFile second(std::move(first));
@@ -21,7 +22,6 @@ TEST(MappedFile, ShowsTheWholeFileAndSurvivesAMove) {
   core::write_file_atomically(path, "");
   second = MappedFile(path);
   EXPECT_EQ(second.bytes(), 0u);
-  std::filesystem::remove(path);
 }
 
 TEST(MappedFile, MissingFileAndFolderAreIoErrorsWithTheirPath) {

@@ -15,6 +15,7 @@
 #include "io/crc32c.h"
 #include "io/safetensors_reader.h"
 #include "io/safetensors_writer.h"
+#include "support/scratch_folder.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
@@ -22,8 +23,7 @@ namespace deepspeed::io {
 namespace {
 
 std::filesystem::path fresh_folder(const std::string& name) {
-  const auto folder = std::filesystem::temp_directory_path() / ("ds_io_" + name);
-  std::filesystem::remove_all(folder);
+  const auto folder = test::scratch_path(name);
   std::filesystem::create_directories(folder);
   return folder;
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <chrono>
 #include <deque>
 #include <fstream>
 #include <iterator>
@@ -110,7 +111,10 @@ TEST_F(LauncherTest, LinesOfBusyRanksAreWholeAndInOrder) {
   EXPECT_EQ(seen[1], kLines);
 }
 
-TEST_F(LauncherTest, KilledRankEndsAllAndIsReportedOnce) {
+// The promise to users; what is measured is the grace for ranks (2 s) and a little more, so a busy machine fits too.
+constexpr double kLongestEndingSeconds = 5;
+
+TEST_F(LauncherTest, KilledRankEndsAllWithinFiveSecondsAndIsReportedOnce) {
   auto launch =
       start(2,
             "if [ $RANK = 0 ]; then sh -c 'trap \"\" TERM; echo grandchild $$; while :; do sleep 1000; done' & fi\n"
@@ -119,8 +123,11 @@ TEST_F(LauncherTest, KilledRankEndsAllAndIsReportedOnce) {
   launch.read_until(" ready", 2);
   launch.read_until("grandchild ");
   launch.read_until("\n", 63);
+  const auto killed_at = std::chrono::steady_clock::now();
   ::kill(launch.number_after("pid1"), SIGKILL);
   EXPECT_EQ(launch.wait(), 128 + SIGKILL);
+  const std::chrono::duration<double> ending = std::chrono::steady_clock::now() - killed_at;
+  EXPECT_LT(ending.count(), kLongestEndingSeconds) << "with a grandchild that ignores SIGTERM";
   EXPECT_TRUE(is_gone(launch.number_after("pid0")));
   EXPECT_TRUE(is_gone(launch.number_after("grandchild")));
   EXPECT_EQ(occurrences(launch.err(), "failed first"), 1);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +55,24 @@ struct ModelDescription {
   std::vector<GroupValues> groups;               ///< of the user's optimizer; empty: one group with the config's numbers
 };
 
+/// A whole parameter of an optimizer that runs outside our kernels, on the rank that owns it. `master` is float32, the
+/// same tensor in every step, and is updated in place; `gradient` is scaled and clipped.
+struct OwnedParameter {
+  std::string name;
+  at::Tensor master;
+  at::Tensor gradient;
+};
+
+/// One state tensor of such an optimizer, for checkpoints; any shape.
+struct OwnedState {
+  std::string name;
+  std::string key;
+  at::Tensor value;
+};
+
+/// ModelDescription::optimizer_type of such an optimizer.
+inline constexpr const char* kExternalOptimizer = "external";
+
 struct StepOutcome {
   bool at_boundary = false;  ///< false: only counted a micro-batch
   bool applied = false;      ///< the optimizer stepped; false at a boundary: overflow
@@ -73,6 +92,7 @@ struct LoadedCheckpoint {
   std::string path;
   std::string client_state;  ///< typed JSON, as it was given to save
   std::map<std::string, at::Tensor> tensors;  ///< that the client state refers to
+  std::vector<OwnedState> owned_states;       ///< of the external optimizer, of parameters that this rank owns
 };
 
 struct LoadOptions {
@@ -112,6 +132,9 @@ class DS_API TrainingEngine {
   /// At a boundary: clips, steps, gathers; `groups` are the optimizer's present numbers (empty: the engine's own).
   StepOutcome step(const std::vector<GroupValues>& groups);
 
+  /// For kExternalOptimizer: steps the parameters that this rank owns. Called inside step() on every rank.
+  void set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step);
+
   bool is_gradient_accumulation_boundary() const;
   /// Overrides the count of micro-batches until it is set again.
   void set_gradient_accumulation_boundary(bool is_boundary);
@@ -147,9 +170,11 @@ class DS_API TrainingEngine {
   std::vector<std::string> optimizer_state_names() const;
 
   // --- checkpoints; collective ---
-  /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along.
+  /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along, as do
+  /// the external optimizer's states on the ranks that own them.
   void save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
-                       const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen);
+                       const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen,
+                       const std::vector<OwnedState>& owned_states = {});
   LoadedCheckpoint load_checkpoint(const std::string& folder, const LoadOptions& options);
 
   void barrier();

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deepspeed.errors import DeepSpeedConfigError as DeepSpeedConfigError
+
 ADAM_OPTIMIZER = "adam"
 ADAMW_OPTIMIZER = "adamw"
 ADAGRAD_OPTIMIZER = "adagrad"
@@ -13,9 +15,6 @@ LAMB_OPTIMIZER = "lamb"
 LION_OPTIMIZER = "lion"
 DEEPSPEED_OPTIMIZERS = [ADAM_OPTIMIZER, ADAMW_OPTIMIZER, ADAGRAD_OPTIMIZER, LAMB_OPTIMIZER, LION_OPTIMIZER]
 
-
-class DeepSpeedConfigError(ValueError):
-    """A wrong or contradictory configuration; the message names the key and what was expected."""
 
 
 class DeepSpeedConfig:

@@ -1,0 +1,166 @@
+"""The systems that the benchmark compares: each trains the same model with AdamW and clipping, at its best settings.
+
+A system has `forward(batch) -> loss`, `backward(loss)` and `step()`, and `grad_norm()`: the norm over all ranks, before
+clipping, of the last step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+from torch import nn
+
+LEARNING_RATE = 1e-3
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+WEIGHT_DECAY = 0.01
+CLIPPING = 1.0
+
+NAMES = ("ours", "deepspeed", "fsdp2", "ddp", "alone")
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def make_system(name: str, model: nn.Module, *, stage: int, dtype: torch.dtype, batch_size: int) -> System:
+    """Takes the model over; the process group exists. `stage` concerns ours and deepspeed only."""
+    if name in ("ours", "deepspeed"):
+        return DeepSpeed(model, deepspeed_config(name, stage, dtype, batch_size))
+    return {"alone": Alone, "ddp": Ddp, "fsdp2": Fsdp2}[name](model, dtype)
+
+
+class System:
+    """The torch loop: forward, backward, clip, fused AdamW, no gradients kept."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.parameters = list(model.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=LEARNING_RATE, betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY, fused=True
+        )
+        self._norm: Any = None
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return self.model(*batch)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()
+
+    def step(self) -> None:
+        self._norm = nn.utils.clip_grad_norm_(self.parameters, CLIPPING)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def grad_norm(self) -> float:
+        return float(self._norm)
+
+    def memory(self) -> dict[str, float] | None:
+        """Bytes that the system says it holds on this rank, and what its formula says. None where it says nothing."""
+        return None
+
+
+class Alone(System):
+    """No communication: the limit. In bf16 the weights are bf16 with fp32 masters, as in ZeRO."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__(model)
+        self.masters: list[torch.Tensor] = []
+        if dtype != torch.float32:
+            self.masters = self.parameters
+            self.model.to(dtype)
+            self.parameters = list(model.parameters())
+            self.masters = [parameter.detach().float() for parameter in self.parameters]
+            self.optimizer.param_groups[0]["params"] = self.masters
+
+    def step(self) -> None:
+        if not self.masters:
+            super().step()
+            return
+        for master, parameter in zip(self.masters, self.parameters):
+            master.grad = parameter.grad.float()
+            parameter.grad = None
+        self._norm = nn.utils.clip_grad_norm_(self.masters, CLIPPING)
+        self.optimizer.step()
+        torch._foreach_copy_(self.parameters, self.masters)
+
+
+class Ddp(System):
+    """Gradients are views of the buckets, which saves a copy; bf16 is torch's autocast over fp32 weights."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        wrapped = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
+        super().__init__(wrapped)
+        device = next(model.parameters()).device.type
+        self._cast: Any = contextlib.nullcontext()
+        if dtype != torch.float32:
+            self._cast = torch.autocast(device, dtype=dtype)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        with self._cast:
+            return self.model(*batch)
+
+
+class Fsdp2(System):
+    """One group a block, the rest in the root's; parameters stay gathered between forward and backward (as ZeRO-2)."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        policy = MixedPrecisionPolicy()
+        if dtype != torch.float32:
+            policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+        for block in model.blocks:
+            fully_shard(block, reshard_after_forward=False, mp_policy=policy)
+        fully_shard(model, reshard_after_forward=False, mp_policy=policy)
+        super().__init__(model)
+
+    def grad_norm(self) -> float:
+        return float(self._norm.full_tensor())
+
+
+class DeepSpeed(System):
+    """`import deepspeed`: ours or the peer, whichever this interpreter has; the same lines for both."""
+
+    def __init__(self, model: nn.Module, config: dict[str, Any]) -> None:
+        import deepspeed
+
+        self.version = deepspeed.__version__
+        self.engine, *_ = deepspeed.initialize(model=model, model_parameters=model.parameters(), config=config)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return self.engine(*batch)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        self.engine.backward(loss)
+
+    def step(self) -> None:
+        self.engine.step()
+
+    def grad_norm(self) -> float:
+        return float(self.engine.get_global_grad_norm())
+
+    def memory(self) -> dict[str, float] | None:
+        core = getattr(self.engine, "core", None)  # ours only
+        return dict(core.memory()) if core is not None else None
+
+
+def deepspeed_config(name: str, stage: int, dtype: torch.dtype, batch_size: int) -> dict[str, Any]:
+    """One config for both, but for `PEER_ZERO`: what makes the peer fastest."""
+    zero: dict[str, Any] = {"stage": stage, "contiguous_gradients": True}
+    if name == "deepspeed":
+        zero |= PEER_ZERO
+    return {
+        "train_micro_batch_size_per_gpu": batch_size,
+        "gradient_accumulation_steps": 1,
+        "optimizer": {
+            "type": "AdamW",
+            "params": {"lr": LEARNING_RATE, "betas": list(BETAS), "eps": EPSILON, "weight_decay": WEIGHT_DECAY},
+        },
+        "gradient_clipping": CLIPPING,
+        "bf16": {"enabled": dtype == torch.bfloat16},
+        "zero_optimization": zero,
+        "steps_per_print": 1_000_000,
+    }
+
+
+PEER_ZERO: dict[str, Any] = {"overlap_comm": True, "reduce_bucket_size": 500_000_000}

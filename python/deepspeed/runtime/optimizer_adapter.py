@@ -1,0 +1,141 @@
+"""Between torch's optimizer objects and the engine's kernels.
+
+The user's object stays alive and is the single source of hyperparameters: the engine reads its group dicts at each
+boundary. What `initialize` returns shares those dicts, so that any learning-rate scheduler works.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+
+import torch
+from torch.optim import Optimizer
+
+from deepspeed.runtime import ZeROOptimizer
+
+if TYPE_CHECKING:
+    from deepspeed.runtime.engine import DeepSpeedEngine
+
+# Exactly these classes run on our kernels; a subclass may have changed its step and runs its own.
+_KERNELS: dict[str, tuple[str, bool | None]] = {  # class path -> (kernel, decoupled weight decay)
+    "torch.optim.adam.Adam": ("adam", False),
+    "torch.optim.adamw.AdamW": ("adamw", True),
+    "torch.optim.sgd.SGD": ("sgd", None),
+    "torch.optim.adagrad.Adagrad": ("adagrad", None),
+    "deepspeed.ops.adam.FusedAdam": ("adam", None),
+    "deepspeed.ops.adam.DeepSpeedCPUAdam": ("adam", None),
+    "deepspeed.ops.adagrad.DeepSpeedCPUAdagrad": ("adagrad", None),
+    "deepspeed.ops.lamb.FusedLamb": ("lamb", None),
+    "deepspeed.ops.lion.FusedLion": ("lion", None),
+    "deepspeed.ops.lion.DeepSpeedCPULion": ("lion", None),
+}
+_FLAGS = ("nesterov", "maximize", "amsgrad", "bias_correction", "eps_inside_sqrt")
+_NUMBERS = (
+    "lr", "weight_decay", "eps", "momentum", "dampening", "lr_decay", "initial_accumulator_value", "max_coeff",
+    "min_coeff",
+)  # fmt: skip
+EXTERNAL = "external"
+"""The kernel name of optimizers that run their own `step` on whole parameters."""
+
+
+def kernel_of(optimizer: Optimizer) -> tuple[str, bool | None]:
+    """(the kernel that does exactly what this object does, or EXTERNAL; whether weight decay is decoupled)."""
+    kind = type(optimizer)
+    name, decoupled = _KERNELS.get(f"{kind.__module__}.{kind.__qualname__}", (EXTERNAL, None))
+    if decoupled is None and hasattr(optimizer, "adam_w_mode"):
+        decoupled = bool(optimizer.adam_w_mode)
+    if any(group.get("decoupled_weight_decay") for group in optimizer.param_groups):
+        decoupled = True
+    return name, decoupled
+
+
+def group_numbers(group: dict[str, Any], decoupled: bool | None) -> dict[str, float]:
+    """The numbers of one group dict under the engine's names."""
+    numbers = {key: float(group[key]) for key in _NUMBERS if isinstance(group.get(key), (int, float, torch.Tensor))}
+    numbers.update({key: float(bool(group[key])) for key in _FLAGS if group.get(key) is not None})
+    if "betas" in group:
+        numbers["beta1"], numbers["beta2"] = (float(beta) for beta in group["betas"])
+    if decoupled is not None:
+        numbers["adam_w_mode"] = float(decoupled)
+    return numbers
+
+
+class ConfiguredOptimizer(Optimizer):
+    """The group dicts of an optimizer that the config asks for; the engine does its steps."""
+
+    def __init__(self, parameters: Iterable[Any], kernel: str, params: dict[str, Any]) -> None:
+        from deepspeed import _C
+
+        self.kernel = kernel
+        numbers = _C.optimizer_numbers(kernel, json.dumps(params))
+        self.adam_w_mode = bool(numbers.pop("adam_w_mode"))
+        defaults: dict[str, Any] = {key: (bool(value) if key in _FLAGS else value) for key, value in numbers.items()}
+        defaults["betas"] = (defaults.pop("beta1"), defaults.pop("beta2"))
+        super().__init__(parameters, defaults)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        raise RuntimeError("[deepspeed] this optimizer's steps are done by the engine: call engine.step().")
+
+
+class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
+    """What `initialize` returns beside the engine: the user's groups, and the engine's step."""
+
+    def __init__(self, optimizer: Optimizer, engine: DeepSpeedEngine) -> None:
+        self._engine = weakref.ref(engine)
+        self.optimizer = optimizer
+        self.kernel, self.decoupled = (
+            (optimizer.kernel, optimizer.adam_w_mode) if isinstance(optimizer, ConfiguredOptimizer) else kernel_of(optimizer)
+        )
+        self.custom_loss_scaler = False
+        Optimizer.__init__(self, optimizer.param_groups, dict(optimizer.defaults))
+        self.param_groups = optimizer.param_groups  # the same list: groups that a script replaces are seen too
+        self.state = optimizer.state
+
+    @property
+    def engine(self) -> DeepSpeedEngine:
+        engine = self._engine()
+        if engine is None:
+            raise RuntimeError("[deepspeed] the engine of this optimizer is gone.")
+        return engine
+
+    @property
+    def overflow(self) -> bool:
+        """Whether the last boundary step was skipped because of inf or nan."""
+        return self.engine.core.has_overflowed()
+
+    @property
+    def loss_scale(self) -> float:
+        return self.engine.core.loss_scale()
+
+    cur_scale = loss_scale
+
+    def numbers(self) -> list[dict[str, float]]:
+        """The groups' present numbers, as the engine's kernels take them."""
+        return [group_numbers(group, self.decoupled) for group in self.param_groups]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """The same as engine.step()."""
+        if closure is not None:
+            raise NotImplementedError("[deepspeed] step(closure) is not supported under ZeRO: call engine.step().")
+        self.engine.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drops `.grad`. Accumulated gradients are the engine's: they start afresh after each step."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def refresh_fp32_params(self) -> None:
+        """Master weights follow weights that were changed from outside, at the next forward; nothing to do here."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The groups' numbers. Moments and master weights are saved by engine.save_checkpoint(), shard by shard."""
+        groups = [{key: value for key, value in group.items() if key != "params"} for group in self.param_groups]
+        return {"param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the groups' numbers back."""
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({key: value for key, value in saved.items() if key != "params"})

@@ -1,0 +1,49 @@
+// The step of optimizers that need whole parameters (Muon, Adafactor, any torch class without a kernel of ours): each
+// parameter has an owner, gradients move to the owners before the step and new weights to everyone after it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "comm/communicator.h"
+#include "zero/lane_store.h"
+
+namespace deepspeed::zero {
+
+/// A whole parameter that this rank owns. `master` is float32 and stays the same tensor for the engine's life (the
+/// parameter's own memory where that is float32); the optimizer updates it in place.
+struct OwnedParameter {
+  int parameter;
+  at::Tensor master;
+  at::Tensor gradient;  ///< float32, scaled and clipped; only until finish()
+};
+
+/// Memory beside the lanes: float32 gradients of the owned parameters during the step, and masters of those that are
+/// not float32. Collective: every rank calls both in turn.
+class OwnerStep {
+ public:
+  OwnerStep(LaneStore& store, comm::Communicator& data);
+
+  bool owns(int parameter) const { return owners_[parameter] == store_.rank(); }
+
+  /// Gathers reduced gradients, unit by unit, times `scale`.
+  std::vector<OwnedParameter> begin(double scale, int64_t step);
+
+  /// Sends the owners' new weights to all; masters and parameters of the lanes follow.
+  void finish(int64_t step);
+
+  /// Masters follow the lanes again: after a checkpoint was loaded.
+  void refresh_masters(int64_t step);
+
+ private:
+  at::Tensor value_of(int parameter);
+
+  LaneStore& store_;
+  comm::Communicator& data_;
+  std::vector<int> owners_;
+  std::vector<at::Tensor> masters_;  // [parameter], where owned and not float32
+};
+
+}  // namespace deepspeed::zero

@@ -1,0 +1,341 @@
+"""What the engine must do through `import deepspeed`, case by case, on two ranks in one process group.
+
+Started once by engine_test.py with the `deepspeed` command; writes {case: "ok" or a traceback} of rank 0 and 1 to
+the folder given as argument.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import sys
+import traceback
+import weakref
+from pathlib import Path
+from typing import Any, Callable
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import deepspeed
+from deepspeed import comm as dist
+
+FOLDER = Path(sys.argv[-1])
+
+
+class Net(nn.Module):
+    """Embedding tied to the head, two equal blocks, a norm with a buffer beside it."""
+
+    def __init__(self, recompute: str = "") -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, 8)
+        self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 8)) for _ in range(2)])
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 11, bias=False)
+        self.head.weight = self.embed.weight
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+        self.recompute = recompute
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden = self.embed(tokens)
+        for block in self.blocks:
+            if self.recompute and self.training:
+                hidden = hidden + checkpoint(block, hidden, use_reentrant=self.recompute == "reentrant")
+            else:
+                hidden = hidden + block(hidden)
+        logits = self.head(self.norm(hidden))
+        return nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+
+def make_net(**kwargs: Any) -> Net:
+    torch.manual_seed(3)
+    return Net(**kwargs)
+
+
+def tokens(step: int, rank: int | None = None, micro: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(100 * step + 10 * micro + (dist.get_rank() if rank is None else rank))
+    return torch.randint(0, 11, (2, 6), generator=generator)
+
+
+def config(stage: int = 2, accumulation: int = 1, **more: Any) -> dict[str, Any]:
+    return {
+        "train_micro_batch_size_per_gpu": 2,
+        "gradient_accumulation_steps": accumulation,
+        "zero_optimization": {"stage": stage},
+        "gradient_clipping": 0.5,
+        **more,
+    }
+
+
+def reference(steps: int, make_optimizer: Callable[[Any], Any], accumulation: int = 1) -> tuple[Net, list[float]]:
+    """The same training in one process, rank by rank."""
+    net, norms = make_net(), []
+    optimizer = make_optimizer(net.parameters())
+    for step in range(steps):
+        optimizer.zero_grad()
+        for rank in range(dist.get_world_size()):
+            for micro in range(accumulation):
+                (net(tokens(step, rank, micro)) / accumulation / dist.get_world_size()).backward()
+        norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), 0.5)))
+        optimizer.step()
+    return net, norms
+
+
+def run(engine: Any, steps: int, accumulation: int = 1, start: int = 0) -> list[float]:
+    norms = []
+    for step in range(start, start + steps):
+        for micro in range(accumulation):
+            engine.backward(engine(tokens(step, micro=micro)))
+            engine.step()
+        norms.append(engine.get_global_grad_norm())
+    return norms
+
+
+def assert_same_weights(engine: Any, net: nn.Module, tolerance: float = 1e-5) -> None:
+    for (name, ours), (_, theirs) in zip(engine.module.named_parameters(), net.named_parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance, msg=lambda text: f"{name}: {text}")
+
+
+def initialize(net: nn.Module, settings: dict[str, Any], **kwargs: Any) -> Any:
+    engine, *_ = deepspeed.initialize(model=net, config=settings, **kwargs)
+    return engine
+
+
+OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
+    "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1),
+    "adam": lambda p: torch.optim.Adam(p, lr=1e-2, weight_decay=0.1),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=1e-2),
+    "rmsprop (external)": lambda p: torch.optim.RMSprop(p, lr=1e-3, momentum=0.5),
+    "adamax (external)": lambda p: torch.optim.Adamax(p, lr=1e-2),
+}
+
+
+def case_every_torch_optimizer_equals_one_process() -> None:
+    for name, make in OPTIMIZERS.items():
+        expected, norms = reference(3, make)
+        for stage in (0, 1, 2):
+            net = make_net()
+            engine = initialize(net, config(stage), optimizer=make(net.parameters()))
+            assert torch.allclose(torch.tensor(run(engine, 3)), torch.tensor(norms), rtol=1e-5), (name, stage)
+            assert_same_weights(engine, expected)
+
+
+def case_config_optimizers_and_accumulation() -> None:
+    expected, _ = reference(2, OPTIMIZERS["adamw"], accumulation=3)
+    section = {"type": "AdamW", "params": {"lr": 1e-2, "weight_decay": 0.1}}
+    for stage in (0, 1, 2):
+        engine = initialize(make_net(), config(stage, 3, optimizer=section))
+        run(engine, 2, 3)
+        assert engine.global_steps == 2 and engine.micro_steps == 6
+        assert_same_weights(engine, expected)
+
+
+def case_explicit_boundaries_like_accelerate() -> None:
+    expected, _ = reference(2, OPTIMIZERS["adamw"], accumulation=2)
+    net = make_net()
+    engine = initialize(net, config(2, 2), optimizer=OPTIMIZERS["adamw"](net.parameters()))
+    for step in range(2):
+        for micro in range(2):
+            engine.set_gradient_accumulation_boundary(is_boundary=micro == 1)
+            engine.backward(engine(tokens(step, micro=micro)) / 2, scale_wrt_gas=False)
+            if micro == 1:
+                engine.step()
+    assert_same_weights(engine, expected)
+
+
+def case_plain_backward_and_no_sync() -> None:
+    expected, _ = reference(2, OPTIMIZERS["sgd"], accumulation=2)
+    for stage in (0, 1, 2):
+        net = make_net()
+        engine = initialize(net, config(stage, 2), optimizer=OPTIMIZERS["sgd"](net.parameters()))
+        for step in range(2):
+            with engine.no_sync():
+                engine(tokens(step, micro=0)).backward()
+            engine.step()
+            engine(tokens(step, micro=1)).backward()
+            engine.step()
+        assert_same_weights(engine, expected)
+
+
+def case_recomputation_both_ways() -> None:
+    expected, _ = reference(3, OPTIMIZERS["adamw"])
+    for recompute in ("reentrant", "non-reentrant"):
+        for stage in (0, 1, 2):
+            net = make_net(recompute=recompute)
+            engine = initialize(net, config(stage), optimizer=OPTIMIZERS["adamw"](net.parameters()))
+            engine.train()
+            run(engine, 3)
+            assert_same_weights(engine, expected)
+
+
+def case_schedulers_reach_the_step() -> None:
+    section = {"type": "WarmupLR", "params": {"warmup_max_lr": 0.5, "warmup_num_steps": 4, "warmup_type": "linear"}}
+    engine = initialize(make_net(), config(1, optimizer={"type": "SGD", "params": {"lr": 0.1}}, scheduler=section))
+    assert engine.get_lr() == [0.0]
+    before = engine.module.norm.weight.clone()
+    run(engine, 1)
+    assert torch.equal(before, engine.module.norm.weight), "the first warm-up step has rate 0"
+    run(engine, 4, start=1)
+    assert engine.get_lr() == [0.5] and not torch.equal(before, engine.module.norm.weight)
+    net = make_net()
+    optimizer = OPTIMIZERS["sgd"](net.parameters())
+    engine, returned, _, scheduler = deepspeed.initialize(
+        model=net, optimizer=optimizer, config=config(1), lr_scheduler=lambda o: torch.optim.lr_scheduler.StepLR(o, 1, 0.1)
+    )
+    run(engine, 1)
+    assert abs(optimizer.param_groups[0]["lr"] - 0.01) < 1e-9 and returned.param_groups[0] is optimizer.param_groups[0]
+
+
+def case_checkpoint_with_client_state_resumes_exactly() -> None:
+    for make in (OPTIMIZERS["adamw"], OPTIMIZERS["rmsprop (external)"]):
+        folder = str(FOLDER / f"ck_{id(make) if dist.get_rank() < 0 else make(nn.Linear(1, 1).parameters()).__class__.__name__}")
+        net = make_net()
+        engine = initialize(net, config(2), optimizer=make(net.parameters()))
+        run(engine, 2)
+        state = {"epoch": 3, "pair": (1, 2.5), 7: float("inf"), "rng": torch.arange(4)}
+        engine.save_checkpoint(folder, client_state=state)
+        run(engine, 2, start=2)
+        for stage in (0, 1, 2):
+            other = make_net()
+            resumed = initialize(other, config(stage), optimizer=make(other.parameters()))
+            path, loaded = resumed.load_checkpoint(folder)
+            assert path is not None and path.endswith("global_step2") and resumed.global_steps == 2
+            assert loaded["pair"] == (1, 2.5) and loaded[7] == float("inf") and torch.equal(loaded["rng"], torch.arange(4))
+            run(resumed, 2, start=2)
+            for ours, theirs in zip(resumed.module.parameters(), engine.module.parameters(), strict=True):
+                assert torch.equal(ours, theirs), stage
+
+
+def case_missing_checkpoint_is_a_warning_and_a_wrong_client_state_names_its_path() -> None:
+    net = make_net()
+    engine = initialize(net, config(1), optimizer=OPTIMIZERS["sgd"](net.parameters()))
+    assert engine.load_checkpoint(str(FOLDER / "nothing")) == (None, None)
+    try:
+        engine.save_checkpoint(str(FOLDER / "bad"), client_state={"a": {"b": object()}})
+    except TypeError as error:
+        assert "user.a.b" in str(error)
+    else:
+        raise AssertionError("expected TypeError")
+
+
+def case_half_precision_on_float32_inputs() -> None:
+    for section in ({"fp16": {"enabled": True}}, {"bf16": {"enabled": True}}):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4))
+        engine = initialize(net, config(2, optimizer={"type": "AdamW", "params": {"lr": 1e-2}}, **section))
+        losses = []
+        for _ in range(12):
+            loss = engine(torch.ones(2, 8)).float().pow(2).mean()
+            engine.backward(loss)
+            engine.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0], losses
+        assert next(net.parameters()).dtype in (torch.float16, torch.bfloat16)
+
+
+def case_frozen_and_unfrozen_parameters() -> None:
+    def make_optimizer(net: Net) -> Any:
+        return torch.optim.SGD(net.parameters(), lr=0.1)
+
+    reference_net = make_net()
+    plain = make_optimizer(reference_net)
+    net = make_net()
+    engine = initialize(net, config(2, gradient_clipping=0), optimizer=make_optimizer(net))
+    for step in range(4):
+        for each in (net, reference_net):
+            each.blocks[0].requires_grad_(step != 1)
+            each.norm.requires_grad_(step >= 2)
+        plain.zero_grad()
+        for rank in range(dist.get_world_size()):
+            (reference_net(tokens(step, rank)) / dist.get_world_size()).backward()
+        plain.step()
+        run(engine, 1, start=step)
+    assert_same_weights(engine, reference_net)
+
+
+def case_full_values_for_users() -> None:
+    for stage in (0, 1, 2):
+        net = make_net()
+        engine = initialize(net, config(stage), optimizer=OPTIMIZERS["adamw"](net.parameters()))
+        engine.backward(engine(tokens(0)))
+        gradient = deepspeed.utils.safe_get_full_grad(net.norm.weight)
+        assert gradient is not None and gradient.shape == net.norm.weight.shape
+        engine.step()
+        assert torch.equal(deepspeed.utils.safe_get_full_fp32_param(net.norm.weight), net.norm.weight)
+        assert deepspeed.utils.safe_get_full_optimizer_state(net.norm.weight, "exp_avg").abs().sum() > 0
+        memory = engine.memory()
+        assert memory["total"] > 0 and memory["formula_total"] > 0
+
+
+def case_mistakes_are_named() -> None:
+    def message(action: Callable[[], Any], kind: type[BaseException]) -> str:
+        try:
+            action()
+        except kind as error:
+            return str(error)
+        raise AssertionError(f"expected {kind.__name__}")
+
+    sgd = {"type": "SGD", "params": {"lr": 0.1}}
+    assert "zero_optimization" in message(lambda: initialize(make_net(), {**config(), "zero_optimizaton": {}}), ValueError)
+    assert "stage" in message(lambda: initialize(make_net(), config(3, optimizer=sgd)), ValueError)
+    assert "train_batch_size" in message(lambda: initialize(make_net(), {**config(optimizer=sgd), "train_batch_size": 5}), ValueError)
+    engine = initialize(make_net(), config(1, optimizer=sgd))
+    assert "scalar" in message(lambda: engine.backward(torch.ones(2, requires_grad=True)), ValueError)
+    assert "LBFGS" in message(lambda: initialize(make_net(), config(0), optimizer=torch.optim.LBFGS(make_net().parameters())), ValueError)
+    assert str(FOLDER / "x") in message(lambda: engine.load_checkpoint(str(FOLDER / "x"), tag="other"), RuntimeError)
+
+
+def case_several_engines_and_nothing_left_behind() -> None:
+    nets = [make_net() for _ in range(3)]
+    engines = [initialize(net, config(stage), optimizer=OPTIMIZERS["adamw"](net.parameters())) for stage, net in enumerate(nets)]
+    for step in range(2):
+        for engine in engines:
+            run(engine, 1, start=step)
+    for net in nets[1:]:
+        for ours, theirs in zip(net.parameters(), nets[0].parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+    dead = weakref.ref(engines[0])
+    engines[0].destroy()
+    net = nets[0]
+    loss = net(tokens(0))
+    loss.backward()
+    assert net.norm.weight.grad is not None, "a destroyed engine leaves an ordinary module"
+    assert copy.deepcopy(net).norm.weight.shape == (8,)
+    assert not any(module._forward_pre_hooks for module in net.modules())
+    del engines[0], engine
+    gc.collect()
+    assert dead() is None
+
+
+def case_loader_and_16bit_model() -> None:
+    data = [torch.full((6,), index % 11) for index in range(12)]
+    net = make_net()
+    engine, _, loader, _ = deepspeed.initialize(
+        model=net, config=config(1), optimizer=OPTIMIZERS["sgd"](net.parameters()), training_data=data
+    )
+    assert len(loader) == 3 and all(batch.shape == (2, 6) for batch in loader)
+    engine.save_16bit_model(str(FOLDER / "weights"))
+    saved = torch.load(FOLDER / "weights" / "pytorch_model.bin", weights_only=True)
+    assert torch.equal(saved["norm.weight"], net.norm.weight)
+
+
+def main() -> None:
+    deepspeed.init_distributed()
+    results = {}
+    for name, case in list(globals().items()):
+        if not name.startswith("case_"):
+            continue
+        try:
+            case()
+            results[name] = "ok"
+        except BaseException:
+            results[name] = traceback.format_exc()
+            break  # the ranks may have parted
+    (FOLDER / f"rank{dist.get_rank()}.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
