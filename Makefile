@@ -26,7 +26,7 @@ build/.installed: $(SOURCES)
 build: build/.installed  ## the library, the Python package and the deepspeed command, into .venv/
 
 build-tests: build
-	@cmake --build build/release --target all -- $(if $(CI),--quiet,) || cmake --build build/release --target all
+	@cmake --build build/release
 
 test: build-tests  ## every test
 	@scripts/test

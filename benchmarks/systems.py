@@ -22,7 +22,7 @@ NAMES = ("ours", "deepspeed", "fsdp2", "ddp", "alone")
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
-def make_system(name: str, model: nn.Module, *, stage: int, dtype: torch.dtype, batch_size: int) -> System:
+def make_system(name: str, model: nn.Module, *, stage: int, dtype: torch.dtype, batch_size: int) -> Any:
     """Takes the model over; the process group exists. `stage` concerns ours and deepspeed only."""
     if name in ("ours", "deepspeed"):
         return DeepSpeed(model, deepspeed_config(name, stage, dtype, batch_size))
@@ -32,11 +32,12 @@ def make_system(name: str, model: nn.Module, *, stage: int, dtype: torch.dtype, 
 class System:
     """The torch loop: forward, backward, clip, fused AdamW, no gradients kept."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, trained: list[torch.Tensor] | None = None) -> None:
+        """`trained`: what the optimizer updates where that is not the model's parameters."""
         self.model = model
-        self.parameters = list(model.parameters())
+        self.trained = trained if trained is not None else list(model.parameters())
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=LEARNING_RATE, betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY, fused=True
+            self.trained, lr=LEARNING_RATE, betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY, fused=True
         )
         self._norm: Any = None
 
@@ -47,7 +48,7 @@ class System:
         loss.backward()
 
     def step(self) -> None:
-        self._norm = nn.utils.clip_grad_norm_(self.parameters, CLIPPING)
+        self._norm = nn.utils.clip_grad_norm_(self.trained, CLIPPING)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -63,25 +64,23 @@ class Alone(System):
     """No communication: the limit. In bf16 the weights are bf16 with fp32 masters, as in ZeRO."""
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__(model)
-        self.masters: list[torch.Tensor] = []
+        self.masters: list[torch.Tensor] | None = None
         if dtype != torch.float32:
-            self.masters = self.parameters
-            self.model.to(dtype)
-            self.parameters = list(model.parameters())
-            self.masters = [parameter.detach().float() for parameter in self.parameters]
-            self.optimizer.param_groups[0]["params"] = self.masters
+            self.masters = [parameter.detach().clone() for parameter in model.parameters()]
+            model.to(dtype)
+        super().__init__(model, self.masters)
+        self.weights = list(model.parameters())
 
     def step(self) -> None:
-        if not self.masters:
+        if self.masters is None:
             super().step()
             return
-        for master, parameter in zip(self.masters, self.parameters):
-            master.grad = parameter.grad.float()
-            parameter.grad = None
-        self._norm = nn.utils.clip_grad_norm_(self.masters, CLIPPING)
-        self.optimizer.step()
-        torch._foreach_copy_(self.parameters, self.masters)
+        for master, weight in zip(self.masters, self.weights):
+            master.grad = weight.grad.float()
+            weight.grad = None
+        super().step()
+        with torch.no_grad():
+            torch._foreach_copy_(self.weights, self.masters)
 
 
 class Ddp(System):
@@ -118,7 +117,7 @@ class Fsdp2(System):
         return float(self._norm.full_tensor())
 
 
-class DeepSpeed(System):
+class DeepSpeed:
     """`import deepspeed`: ours or the peer, whichever this interpreter has; the same lines for both."""
 
     def __init__(self, model: nn.Module, config: dict[str, Any]) -> None:

@@ -23,8 +23,9 @@ class Communicator {
   virtual int size() const = 0;
 
   /// In place over `lane`, whose length is a multiple of size(): afterwards the rank-th equal part is the sum over ranks
-  /// times `scale`; the other parts hold anything.
-  virtual Work reduce_scatter(const at::Tensor& lane, double scale, const Tag& tag) = 0;
+  /// times `scale`; the other parts hold anything. `wire` is the type in which values travel; sums are made in the lane's
+  /// type where the backend can.
+  virtual Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) = 0;
 
   /// In place over `lane`: the rank-th equal part of every rank goes to all.
   virtual Work all_gather(const at::Tensor& lane, const Tag& tag) = 0;
@@ -54,7 +55,7 @@ class SingleRank final : public Communicator {
   explicit SingleRank(c10::Device device) : device_(device) {}
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  Work reduce_scatter(const at::Tensor& lane, double scale, const Tag& tag) override;
+  Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) override;
   Work all_gather(const at::Tensor&, const Tag&) override { return {}; }
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override;
   Work broadcast(const at::Tensor&, int, const Tag&) override { return {}; }

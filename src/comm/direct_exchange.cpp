@@ -67,7 +67,7 @@ struct Operation {
   std::vector<Message> sends;
   std::vector<Message> receives;
   int64_t staging_bytes = 0;                                     // received parts that need a buffer of ours
-  std::function<void(Operation&, const at::Tensor& staging)> place;  // lays the receives out in the staging buffer
+  std::function<void(Operation&, const at::Tensor& staging)> place;  // lays messages out in the staging buffer
   std::function<void(const Operation&)> complete;
   std::shared_ptr<ExchangeWork> work = std::make_shared<ExchangeWork>();
 
@@ -75,18 +75,21 @@ struct Operation {
   std::vector<c10::intrusive_ptr<c10d::Work>> in_flight;
 };
 
-/// own = (part of rank 0 + part of rank 1 + ...) * scale, where `parts[rank]` is `own` itself.
+/// own = (part of rank 0 + part of rank 1 + ...) * scale, where `parts[rank]` is `own` itself. The others' parts may be
+/// of a narrower type; the sum is made in own's.
 void sum_in_rank_order(const std::vector<at::Tensor>& parts, int rank, double scale) {
   const at::Tensor& own = parts[rank];
   const core::Dtype dtype = tensor::to_dtype(own.scalar_type());
-  const int64_t bytes = core::dtype_bytes(dtype);
-  const auto address = [&](const at::Tensor& part, int64_t begin) { return static_cast<char*>(part.data_ptr()) + begin * bytes; };
+  const auto address = [](const at::Tensor& part, int64_t begin) { return static_cast<char*>(part.data_ptr()) + begin * part.element_size(); };
+  std::vector<double> block(kBlockNumel);  // aligned for every type
   for (int64_t begin = 0; begin < own.numel(); begin += kBlockNumel) {
     const int64_t numel = std::min(kBlockNumel, own.numel() - begin);
-    // Rank 0's received part is the accumulator; on rank 0 that is the own part.
-    void* sum = address(parts[0], begin);
-    for (size_t r = 1; r < parts.size(); ++r) kernels::scale_add(sum, dtype, address(parts[r], begin), dtype, numel, 1.0);
-    if (rank != 0 || scale != 1.0) kernels::scale_copy(address(own, begin), dtype, sum, dtype, numel, scale);
+    for (size_t r = 0; r < parts.size(); ++r) {
+      const core::Dtype from = tensor::to_dtype(parts[r].scalar_type());
+      const auto add = r == 0 ? &kernels::scale_copy : &kernels::scale_add;
+      add(block.data(), dtype, address(parts[r], begin), from, numel, 1.0);
+    }
+    kernels::scale_copy(address(own, begin), dtype, block.data(), dtype, numel, scale);
   }
 }
 
@@ -112,13 +115,17 @@ class DirectExchange final : public Communicator {
   int size() const override { return size_; }
   c10::Device control_device() const override { return at::kCPU; }
 
-  Work reduce_scatter(const at::Tensor& lane, double scale, const Tag& tag) override {
+  Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) override {
     DS_INTERNAL_CHECK(lane.numel() % size_ == 0, "lane of ", lane.numel(), " elements over ", size_, " ranks");
     const int64_t part_numel = lane.numel() / size_;
-    Operation operation;
-    for (const int peer : peers()) operation.sends.push_back({peer, lane.narrow(0, peer * part_numel, part_numel)});
     const at::Tensor own = lane.narrow(0, rank_ * part_numel, part_numel);
-    receive_all(operation, own);
+    Operation operation;
+    if (wire == lane.scalar_type()) {
+      for (const int peer : peers()) operation.sends.push_back({peer, lane.narrow(0, peer * part_numel, part_numel)});
+      receive_all(operation, own);
+    } else {
+      exchange_cast(operation, lane, wire);
+    }
     operation.complete = [this, own, scale](const Operation& done) { sum_in_rank_order(in_rank_order(done, own), rank_, scale); };
     return launch(std::move(operation), tag);
   }
@@ -170,6 +177,24 @@ class DirectExchange final : public Communicator {
       for (const int peer : peers) {
         self.receives.push_back({peer, staging.narrow(0, offset, bytes).view(like.scalar_type())});
         offset += bytes;
+      }
+    };
+  }
+
+  /// Every part is cast to `wire` before it is sent; received parts stay in it until they are added.
+  void exchange_cast(Operation& operation, const at::Tensor& lane, c10::ScalarType wire) const {
+    const int64_t part_numel = lane.numel() / size_;
+    const int64_t part_bytes = part_numel * static_cast<int64_t>(c10::elementSize(wire));
+    operation.staging_bytes = 2 * part_bytes * (size_ - 1);
+    operation.place = [peers = peers(), lane, wire, part_numel, part_bytes](Operation& self, const at::Tensor& staging) {
+      int64_t offset = 0;
+      for (const int peer : peers) {
+        const at::Tensor outgoing = staging.narrow(0, offset, part_bytes).view(wire);
+        const at::Tensor part = lane.narrow(0, peer * part_numel, part_numel);
+        kernels::convert(outgoing.data_ptr(), tensor::to_dtype(wire), part.data_ptr(), tensor::to_dtype(lane.scalar_type()), part_numel);
+        self.sends.push_back({peer, outgoing});
+        self.receives.push_back({peer, staging.narrow(0, offset + part_bytes, part_bytes).view(wire)});
+        offset += 2 * part_bytes;
       }
     };
   }
@@ -250,6 +275,7 @@ class DirectExchange final : public Communicator {
       }
     }
     operation.receives.clear();
+    operation.sends.clear();
     if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
     operation.work->finish(broken_);
   }

@@ -45,10 +45,13 @@ class NativeCollectives final : public Communicator {
   int size() const override { return group_->getSize(); }
   c10::Device control_device() const override { return device_; }
 
-  Work reduce_scatter(const at::Tensor& lane, double scale, const Tag& tag) override {
-    at::Tensor own = own_part(lane);
-    at::Tensor whole = lane;
-    return wrap(reduce_scatter_single(*group_, own, whole), tag, scaling(own, scale));
+  Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) override {
+    at::Tensor whole = lane.to(wire);  // the lane itself where the types are equal
+    at::Tensor own = own_part(whole);
+    const at::Tensor target = own_part(lane);
+    auto work = reduce_scatter_single(*group_, own, whole);
+    if (wire == lane.scalar_type()) return wrap(std::move(work), tag, scaling(target, scale));
+    return wrap(std::move(work), tag, [target, own, scale] { target.copy_(own).mul_(scale); });
   }
   Work all_gather(const at::Tensor& lane, const Tag& tag) override {
     at::Tensor own = own_part(lane);

@@ -6,8 +6,8 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <utility>
 
+#include "core/descriptor.h"
 #include "deepspeed/error.h"
 
 namespace deepspeed::core {
@@ -17,20 +17,6 @@ namespace {
   const int error_number = errno;
   throw IoError(concat("[core.file] ", operation, " ", path.string()), path.string(), error_number);
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 void write_all(int fd, std::string_view content, const std::filesystem::path& path) {
   while (!content.empty()) {
@@ -45,7 +31,7 @@ void write_all(int fd, std::string_view content, const std::filesystem::path& pa
 
 std::string read_file(const std::filesystem::path& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) fail("opening", path);
+  if (!file) fail("opening", path);
   std::string content;
   char buffer[1 << 16];
   while (true) {
@@ -59,7 +45,7 @@ std::string read_file(const std::filesystem::path& path) {
 
 void sync_path(const std::filesystem::path& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) fail("opening", path);
+  if (!file) fail("opening", path);
   if (::fsync(file.get()) != 0) fail("syncing", path);
 }
 
@@ -68,7 +54,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
   temporary += concat(".", ::getpid(), ".tmp");
   try {
     const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.get() < 0) fail("creating", temporary);
+    if (!file) fail("creating", temporary);
     write_all(file.get(), content, temporary);
     if (::fsync(file.get()) != 0) fail("syncing", temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0) fail("renaming to", path);

@@ -11,6 +11,7 @@ zero::Options zero_options(const config::Config& config) {
   if (config.fp16.enabled) options.compute_dtype = core::Dtype::kFloat16;
   if (config.bf16.enabled) options.compute_dtype = core::Dtype::kBFloat16;
   options.accumulation_dtype = config.data_types.grad_accum_dtype;
+  options.communication_dtype = config.communication_data_type;
   options.overlap_comm = config.zero_optimization.overlap_comm.value_or(true);
   options.reduce_bucket_size = config.zero_optimization.reduce_bucket_size;
   options.average_over_ranks = config.gradient_allreduce_op == "mean";

@@ -36,6 +36,10 @@ LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::
 
 c10::ScalarType LaneStore::accumulation_type() const { return tensor::to_scalar_type(options_.accumulation_dtype.value_or(core::Dtype::kFloat32)); }
 
+c10::ScalarType LaneStore::wire_type() const {
+  return options_.communication_dtype ? tensor::to_scalar_type(*options_.communication_dtype) : accumulation_type();
+}
+
 void LaneStore::allocate(const std::vector<plan::Unit>& units) {
   locations_.resize(parameters_.size());
   for (const plan::Unit& unit : units) {

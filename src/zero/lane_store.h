@@ -83,6 +83,7 @@ class LaneStore {
   int64_t slot_offset_bytes(int unit, int lane) const;
   at::Tensor slot_view(int slot, int unit, int lane);
   c10::ScalarType accumulation_type() const;
+  c10::ScalarType wire_type() const;
 
   /// Whole gradient lanes of `unit`, allocated where the lifetime alone would not (no_sync at stages 2 and 3).
   void keep_gradients_whole(int unit);

@@ -191,7 +191,7 @@ void Reducer::launch(int unit) {
   for (size_t index = 0; index < lanes.size(); ++index) {
     if (!lanes[index].plan.trainable) continue;
     const at::Tensor buffer = state.open == Open::kLane ? lanes[index].gradients : store_.slot_view(state.slot, unit, static_cast<int>(index));
-    flight.works.push_back(data_.reduce_scatter(buffer, reduce_scale_, tag(unit)));
+    flight.works.push_back(data_.reduce_scatter(buffer, reduce_scale_, store_.wire_type(), tag(unit)));
     if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffer, tag(unit)));
   }
   state.launched = true;

@@ -21,6 +21,7 @@ struct OracleSetup {
   bool overlap = true;
   std::string optimizer = "sgd";
   bool no_sync = false;        ///< all but the last micro-batch under no_sync
+  std::string wire;            ///< communication_data_type; "": absent
 };
 
 /// A mistake made on purpose, to see that it is noticed.

@@ -94,6 +94,19 @@ TEST(Oracle, NoSyncGivesTheSameGradientsAtEveryStage) {
   });
 }
 
+TEST(Oracle, NarrowCommunicationRoundsOnlyWhatTravels) {
+  run_on_ranks(2, [](RankContext& context) {
+    std::vector<OracleTrace> traces;
+    for (const int stage : {0, 1, 2}) {
+      traces.push_back(train_beside_oracle(context, oracle_rows().front(), {.stage = stage, .wire = "bf16"}));
+      EXPECT_TRUE(traces.back().differences.empty()) << "stage " << stage << joined(traces.back().differences);
+    }
+    EXPECT_TRUE(same_bits(traces[0].norms, traces[1].norms) && same_bits(traces[0].norms, traces[2].norms));
+    const OracleTrace exact = train_beside_oracle(context, oracle_rows().front(), {.stage = 0});
+    EXPECT_FALSE(same_bits(traces[0].norms, exact.norms)) << "nothing was rounded on the wire";
+  });
+}
+
 // The table must notice what it is there for.
 TEST(Oracle, NoticesAScaledGradientAndAUnitReducedTwice) {
   run_on_ranks(2, [](RankContext& context) {

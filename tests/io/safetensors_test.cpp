@@ -156,32 +156,39 @@ TEST(Safetensors, EachDamageOfAHeaderIsNamed) {
   expect_error(R"({"__metadata__":{"a":1},"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}})", four, "__metadata__");
 }
 
-TEST(Safetensors, NoMutationOfAValidFileCrashesTheParser) {
-  const std::string valid = with_header(
-      R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}})",
-      std::string(12, 'd'));
-  ASSERT_EQ(error_of(valid), "");
-  std::mt19937 random(11);
-  for (int round = 0; round < 50'000; ++round) {
-    std::string file = valid;
-    for (uint32_t edits = 1 + random() % 4; edits > 0; --edits) {
-      const size_t at = random() % file.size();
-      switch (random() % 4) {
-        case 0:
-          file[at] = static_cast<char>(random());
-          break;
-        case 1:
-          file.erase(at, 1 + random() % 8);
-          break;
-        case 2:
-          file.insert(at, std::string(1 + random() % 8, "0[]{},:\"9e"[random() % 10]));
-          break;
-        default:
-          file.insert(at, valid, random() % valid.size(), random() % 20);
-          break;
-      }
-      if (file.empty()) file = "x";
+// One to four random edits.
+std::string mutated(std::string text, std::mt19937& random) {
+  for (uint32_t edits = 1 + random() % 4; edits > 0; --edits) {
+    if (text.empty()) text = "x";
+    const size_t at = random() % text.size();
+    switch (random() % 4) {
+      case 0:
+        text[at] = static_cast<char>(random());
+        break;
+      case 1:
+        text.erase(at, 1 + random() % 8);
+        break;
+      case 2:
+        text.insert(at, std::string(1 + random() % 8, "0[]{},:\"9e"[random() % 10]));
+        break;
+      default:
+        text.insert(at, std::string(text), random() % text.size(), random() % 20);
+        break;
     }
+  }
+  return text;
+}
+
+TEST(Safetensors, NoMutationOfAValidFileCrashesTheParser) {
+  const std::string header =
+      R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}})";
+  const std::string data(12, 'd');
+  ASSERT_EQ(error_of(with_header(header, data)), "");
+  std::mt19937 random(11);
+  for (int round = 0; round < 10'000; ++round) {
+    // Most headers keep a length that fits, or little of the parser behind that check would be reached.
+    const std::string file =
+        round % 4 == 0 ? mutated(with_header(header, data), random) : with_header(mutated(header, random), data);
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(file.data()), file.size());
   }
 }

@@ -123,6 +123,50 @@ def case_every_torch_optimizer_equals_one_process() -> None:
             assert_same_weights(engine, expected)
 
 
+def case_deepspeeds_own_optimizers_equal_their_standalone_steps() -> None:
+    from deepspeed.ops.adagrad import DeepSpeedCPUAdagrad
+    from deepspeed.ops.adam import DeepSpeedCPUAdam, FusedAdam
+    from deepspeed.ops.lamb import FusedLamb
+    from deepspeed.ops.lion import FusedLion
+
+    makers: list[Callable[[Any], Any]] = [
+        lambda p: FusedAdam(p, lr=1e-2, weight_decay=0.1),
+        lambda p: DeepSpeedCPUAdam(p, lr=1e-2, weight_decay=0.1, adamw_mode=False),
+        lambda p: DeepSpeedCPUAdagrad(p, lr=1e-2),
+        lambda p: FusedLion(p, lr=1e-3, weight_decay=0.1),
+        lambda p: FusedLamb(p, lr=1e-2, weight_decay=0.1),
+    ]
+    for make in makers:
+        expected, _ = reference(3, make)
+        for stage in (0, 1, 2):
+            net = make_net()
+            optimizer = make(net.parameters())
+            run(engine := initialize(net, config(stage), optimizer=optimizer), 3)
+            assert engine.optimizer.kernel != "external", optimizer
+            assert_same_weights(engine, expected, 1e-4)
+
+
+def case_parameter_groups_and_their_numbers() -> None:
+    def make_optimizer(net: Net) -> Any:
+        decay = [p for p in net.parameters() if p.ndim > 1]
+        rest = [p for p in net.parameters() if p.ndim <= 1]
+        return torch.optim.AdamW([{"params": decay, "weight_decay": 0.5}, {"params": rest, "lr": 1e-3}], lr=1e-2, weight_decay=0.0)
+
+    expected = make_net()
+    plain = make_optimizer(expected)
+    net = make_net()
+    engine = initialize(net, config(2, gradient_clipping=0), optimizer=make_optimizer(net))
+    for step in range(3):
+        plain.zero_grad()
+        for rank in range(dist.get_world_size()):
+            (expected(tokens(step, rank)) / dist.get_world_size()).backward()
+        plain.step()
+        run(engine, 1, start=step)
+        for each in (plain, engine.optimizer):
+            each.param_groups[1]["lr"] *= 0.5
+    assert_same_weights(engine, expected)
+
+
 def case_config_optimizers_and_accumulation() -> None:
     expected, _ = reference(2, OPTIMIZERS["adamw"], accumulation=3)
     section = {"type": "AdamW", "params": {"lr": 1e-2, "weight_decay": 0.1}}

@@ -6,7 +6,7 @@
 #include <random>
 #include <stdexcept>
 
-#include <ATen/ATen.h>
+#include <ATen/ops/empty.h>
 
 TextWindows::TextWindows(const std::string& path, int64_t context, uint64_t seed) : context_(context), seed_(seed) {
   std::ifstream file(path, std::ios::binary);

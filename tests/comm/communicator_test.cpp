@@ -1,0 +1,136 @@
+// The conformance suite of communicators, over real Gloo processes.
+#include "comm/communicator.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "comm/factory.h"
+#include "deepspeed/error.h"
+#include "support/ranks.h"
+
+namespace deepspeed::comm {
+namespace {
+
+using testing::RankContext;
+
+constexpr Tag kTag{.step = 3, .phase = Phase::kUser, .unit = -1, .name = "a test"};
+
+at::Tensor values_of(int rank, int64_t numel, c10::ScalarType type = at::kFloat) {
+  at::manual_seed(rank + 1);
+  return at::randn({numel}).to(type);
+}
+
+class CommunicatorTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(CommunicatorTest, ReduceScatterAddsInRankOrderOnTheOwnersPart) {
+  testing::run_on_ranks(GetParam(), [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    for (const c10::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
+      for (const int64_t part : {1, 7, 20'000}) {
+        const int64_t numel = part * context.world();
+        at::Tensor lane = values_of(context.rank(), numel, type);
+        communicator->reduce_scatter(lane, 0.25, type, kTag).wait();
+        at::Tensor sum = values_of(0, numel, type);
+        for (int rank = 1; rank < context.world(); ++rank) sum = sum + values_of(rank, numel, type);
+        const auto own = [&](const at::Tensor& whole) { return whole.narrow(0, context.rank() * part, part); };
+        EXPECT_TRUE(at::equal(own(lane), own(sum) * 0.25)) << c10::toString(type) << ", " << part;
+      }
+    }
+  });
+}
+
+TEST_P(CommunicatorTest, AllGatherRightAfterReduceScatterSendsTheSums) {
+  testing::run_on_ranks(GetParam(), [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    const int64_t numel = 50'000 * context.world();
+    std::vector<at::Tensor> lanes;
+    std::vector<Work> works;
+    for (int i = 0; i < 5; ++i) {
+      lanes.push_back(at::full({numel}, context.rank() + 1.0 + i));
+      works.push_back(communicator->reduce_scatter(lanes.back(), 1.0, at::kFloat, kTag));
+      works.push_back(communicator->all_gather(lanes.back(), kTag));
+    }
+    for (Work& work : works) work.wait();
+    for (int i = 0; i < 5; ++i) {
+      const double sum = context.world() * (context.world() + 1) / 2.0 + i * context.world();
+      EXPECT_TRUE(at::equal(lanes[i], at::full({numel}, sum)));
+    }
+  });
+}
+
+TEST_P(CommunicatorTest, NarrowWireRoundsOnlyReceivedParts) {
+  testing::run_on_ranks(GetParam(), [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    const int64_t part = 300;
+    at::Tensor lane = values_of(context.rank(), part * context.world());
+    communicator->reduce_scatter(lane, 1.0, at::kBFloat16, kTag).wait();
+    at::Tensor sum = at::zeros({part});
+    for (int rank = 0; rank < context.world(); ++rank) {
+      const at::Tensor theirs = values_of(rank, part * context.world()).narrow(0, context.rank() * part, part);
+      sum = sum + (rank == context.rank() ? theirs : theirs.to(at::kBFloat16).to(at::kFloat));
+    }
+    EXPECT_TRUE(at::equal(lane.narrow(0, context.rank() * part, part), sum));
+  });
+}
+
+TEST_P(CommunicatorTest, SmallCollectives) {
+  testing::run_on_ranks(GetParam(), [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    const at::Tensor sum = at::full({3}, context.rank() + 1.0, at::kDouble);
+    communicator->all_reduce(sum, 2.0, kTag).wait();
+    EXPECT_EQ(sum[0].item<double>(), context.world() * (context.world() + 1.0));
+    const at::Tensor number = at::full({2}, 10 + context.rank(), at::kLong);
+    communicator->broadcast(number, context.world() - 1, kTag).wait();
+    EXPECT_EQ(number[1].item<int64_t>(), 10 + context.world() - 1);
+    const std::vector<std::string> texts = communicator->all_gather_strings(std::string(context.rank() * 5, 'x'), kTag);
+    for (int rank = 0; rank < context.world(); ++rank) EXPECT_EQ(texts.at(rank), std::string(rank * 5, 'x'));
+    EXPECT_EQ(communicator->broadcast_string(context.rank() == 0 ? "from zero" : "other", 0, kTag), "from zero");
+    communicator->barrier(kTag);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Worlds, CommunicatorTest, ::testing::Values(1, 2, 3, 5));
+
+TEST(Communicator, AfterADeathEveryWaitFailsAtOnceAndNamesTheCollective) {
+  testing::run_on_ranks(3, [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    communicator->barrier(kTag);
+    if (context.rank() == 2) ::_exit(0);
+    const at::Tensor lane = at::ones({300});
+    for (int i = 0; i < 2; ++i) {
+      try {
+        communicator->reduce_scatter(lane, 1.0, at::kFloat, {.step = 9, .phase = Phase::kReduce, .unit = 4, .name = "layers.4"}).wait();
+        ADD_FAILURE() << "expected CommError";
+      } catch (const CommError& error) {
+        EXPECT_NE(std::string(error.what()).find("gradient reduction of layers.4 in step 9"), std::string::npos) << error.what();
+      }
+    }
+  });
+}
+
+TEST(Communicator, AForkedChildIsRefused) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    communicator->barrier(kTag);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        communicator->barrier(kTag);
+      } catch (const CommError&) {
+        ::_exit(7);
+      }
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(WEXITSTATUS(status), 7);
+    communicator->barrier(kTag);
+  });
+}
+
+}  // namespace
+}  // namespace deepspeed::comm
