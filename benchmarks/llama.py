@@ -26,6 +26,12 @@ class Shape:
     sequence: int = 128
 
 
+SHAPES = {
+    "42m": Shape(),
+    "tiny": Shape(vocabulary=512, hidden=64, heads=2, feed_forward=128, blocks=2, sequence=32),
+}
+
+
 class Attention(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()

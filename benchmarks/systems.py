@@ -7,6 +7,7 @@ clipping, of the last step.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import Any
 
 import torch
@@ -84,10 +85,12 @@ class Alone(System):
 
 
 class Ddp(System):
-    """Gradients are views of the buckets, which saves a copy; bf16 is torch's autocast over fp32 weights."""
+    """Gradients are views of the buckets, which saves a copy (the model has only constant buffers); bf16 is torch's autocast over fp32 weights."""
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        wrapped = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 has a second name for broadcast_buffers
+            wrapped = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
         super().__init__(wrapped)
         device = next(model.parameters()).device.type
         self._cast: Any = contextlib.nullcontext()

@@ -20,17 +20,18 @@ import torch
 from torch import distributed as dist
 
 import systems
-from llama import Llama, Shape, make_batch
+from llama import SHAPES, Llama, Shape, make_batch
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PHASES = ("forward_s", "backward_s", "optimizer_s")
+SUMMARIES = {"median": statistics.median, "min": min, "max": max}
 
 
 def main() -> None:
     arguments = parse_arguments()
     device = start_ranks(arguments.system, arguments.device)
     torch.manual_seed(1234)
-    shape = Shape(sequence=arguments.tokens)
+    shape = SHAPES[arguments.model]
     model = Llama(shape).to(device)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     before = resident_bytes()
@@ -64,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--stage", type=int, choices=(0, 1, 2), default=0, help="ours and deepspeed only")
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="fp32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--tokens", type=int, default=128, help="tokens a sequence; a rank has two sequences a step")
+    parser.add_argument("--model", choices=tuple(SHAPES), default="42m", help="tiny: to try the program, not to time")
     parser.add_argument("--warmup", type=int, default=2, help="steps that are not counted")
     parser.add_argument("--steps", type=int, default=5, help="steps that are counted")
     return parser.parse_args()
@@ -111,9 +112,6 @@ def train(system: Any, shape: Shape, device: torch.device, warmup: int, steps: i
                 times[name].append(end - begin)
     summary = {f"{word}_s": function(times["step_s"]) for word, function in SUMMARIES.items()}
     return {**times, **summary, "losses": [loss.item() for loss in losses], "grad_norms": norms}
-
-
-SUMMARIES = {"median": statistics.median, "min": min, "max": max}
 
 
 def now(device: torch.device) -> float:

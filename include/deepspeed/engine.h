@@ -60,7 +60,8 @@ class DS_API EngineBase {
   int64_t global_steps() const;
   int64_t train_micro_batch_size_per_gpu() const;
 
-  /// FOLDER/TAG and `latest`; the tag defaults to global_step{N}. `client_state`: JSON of the program's own, "" for none.
+  /// FOLDER/TAG and `latest`; the tag defaults to global_step{N}. `client_state`: JSON of the program's own, "" for
+  /// none.
   void save_checkpoint(const std::string& folder, const std::string& tag = "", const std::string& client_state = "");
   /// Any stage and world size; the tag defaults to what `latest` names. Returns the client state's JSON.
   std::string load_checkpoint(const std::string& folder, const std::string& tag = "");
@@ -79,7 +80,8 @@ class DS_API EngineBase {
 template <class Model>
 class Engine final : public EngineBase {
  public:
-  Engine(Model model, const std::string& config, const InitializeOptions& options) : EngineBase(*model, config, options), model_(std::move(model)) {}
+  Engine(Model model, const std::string& config, const InitializeOptions& options)
+      : EngineBase(*model, config, options), model_(std::move(model)) {}
 
   template <class... Arguments>
   auto forward(Arguments&&... arguments) {
@@ -95,7 +97,8 @@ class Engine final : public EngineBase {
 
 /// `config`: path of a ds_config.json, or its text. Collective; broadcasts rank 0's parameters.
 template <class Model>
-std::shared_ptr<Engine<Model>> initialize(Model model, const std::string& config, const InitializeOptions& options = {}) {
+std::shared_ptr<Engine<Model>> initialize(Model model, const std::string& config,
+                                          const InitializeOptions& options = {}) {
   return std::make_shared<Engine<Model>>(std::move(model), config, options);
 }
 

@@ -84,11 +84,11 @@ std::string concat(const Parts&... parts) {
 }  // namespace deepspeed
 
 /// DS_CHECK(stage <= 3, ConfigError, "[config] zero_optimization.stage: got ", stage, ", expected 0, 1, 2 or 3")
-#define DS_CHECK(condition, Type, ...)                    \
-  do {                                                    \
-    if (!(condition)) [[unlikely]] {                      \
+#define DS_CHECK(condition, Type, ...)                           \
+  do {                                                           \
+    if (!(condition)) [[unlikely]] {                             \
       throw ::deepspeed::Type(::deepspeed::concat(__VA_ARGS__)); \
-    }                                                     \
+    }                                                            \
   } while (false)
 
 /// An invariant of ours; its failure is a bug, never a user's mistake.

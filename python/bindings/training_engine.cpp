@@ -15,8 +15,10 @@ using detail::TrainingEngine;
 
 detail::ModelDescription make_description(const std::vector<std::tuple<std::string, at::Tensor, int>>& parameters,
                                           const std::vector<std::pair<std::string, at::Tensor>>& buffers,
-                                          const std::vector<std::tuple<std::string, std::string, bool>>& modules, std::map<std::string, std::string> aliases,
-                                          std::vector<std::string> leaf_modules, std::vector<std::string> no_split_classes, std::string optimizer_type,
+                                          const std::vector<std::tuple<std::string, std::string, bool>>& modules,
+                                          std::map<std::string, std::string> aliases,
+                                          std::vector<std::string> leaf_modules,
+                                          std::vector<std::string> no_split_classes, std::string optimizer_type,
                                           std::vector<detail::GroupValues> groups) {
   detail::ModelDescription model;
   for (const auto& [name, tensor, group] : parameters) model.parameters.push_back({name, tensor, group});
@@ -41,8 +43,9 @@ void bind_training_engine(py::module_& module) {
   using release_gil = py::call_guard<py::gil_scoped_release>;
 
   py::class_<detail::ModelDescription>(module, "ModelDescription")
-      .def(py::init(&make_description), py::kw_only(), py::arg("parameters"), py::arg("buffers"), py::arg("modules"), py::arg("aliases"),
-           py::arg("leaf_modules"), py::arg("no_split_classes"), py::arg("optimizer_type"), py::arg("groups"));
+      .def(py::init(&make_description), py::kw_only(), py::arg("parameters"), py::arg("buffers"), py::arg("modules"),
+           py::arg("aliases"), py::arg("leaf_modules"), py::arg("no_split_classes"), py::arg("optimizer_type"),
+           py::arg("groups"));
 
   py::class_<detail::StepOutcome>(module, "StepOutcome")
       .def_readonly("at_boundary", &detail::StepOutcome::at_boundary)
@@ -74,7 +77,8 @@ void bind_training_engine(py::module_& module) {
       .def_readonly("value", &detail::OwnedState::value);
 
   py::class_<TrainingEngine>(module, "TrainingEngine")
-      .def(py::init([](detail::ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> group) {
+      .def(py::init([](detail::ModelDescription model, const std::string& config,
+                       c10::intrusive_ptr<c10d::ProcessGroup> group) {
              const py::gil_scoped_release release;
              return std::make_unique<TrainingEngine>(std::move(model), config, std::move(group));
            }),
@@ -82,13 +86,15 @@ void bind_training_engine(py::module_& module) {
       .def("before_forward", &TrainingEngine::before_forward, py::arg("module"), release_gil())
       .def("wants_module_events", &TrainingEngine::wants_module_events)
       .def("loss_scale", &TrainingEngine::loss_scale)
-      .def("backward", &TrainingEngine::backward, py::arg("loss"), py::arg("retain_graph"), py::arg("scale_wrt_gas"), release_gil())
+      .def("backward", &TrainingEngine::backward, py::arg("loss"), py::arg("retain_graph"), py::arg("scale_wrt_gas"),
+           release_gil())
       .def("begin_backward", &TrainingEngine::begin_backward, py::arg("scale_wrt_gas"), release_gil())
       .def("end_backward", &TrainingEngine::end_backward, release_gil())
       .def("step", &TrainingEngine::step, py::arg("groups"), release_gil())
       .def("set_external_step", &TrainingEngine::set_external_step, py::arg("step"))
       .def("is_gradient_accumulation_boundary", &TrainingEngine::is_gradient_accumulation_boundary)
-      .def("set_gradient_accumulation_boundary", &TrainingEngine::set_gradient_accumulation_boundary, py::arg("is_boundary"))
+      .def("set_gradient_accumulation_boundary", &TrainingEngine::set_gradient_accumulation_boundary,
+           py::arg("is_boundary"))
       .def("enter_no_sync", &TrainingEngine::enter_no_sync)
       .def("exit_no_sync", &TrainingEngine::exit_no_sync)
       .def_property("progress", &TrainingEngine::progress, &TrainingEngine::set_progress)
@@ -103,23 +109,37 @@ void bind_training_engine(py::module_& module) {
       .def("effective_config", &TrainingEngine::effective_config)
       .def("memory", &TrainingEngine::memory)
       .def("unit_names", &TrainingEngine::unit_names)
-      .def("full_fp32_parameter", [](TrainingEngine& self, const std::string& name) { return defined(self.full_fp32_parameter(name)); }, py::arg("name"), release_gil())
-      .def("full_gradient", [](TrainingEngine& self, const std::string& name) { return defined(self.full_gradient(name)); }, py::arg("name"), release_gil())
-      .def("full_optimizer_state",
-           [](TrainingEngine& self, const std::string& name, const std::string& key) { return defined(self.full_optimizer_state(name, key)); }, py::arg("name"),
-           py::arg("key"), release_gil())
-      .def("set_full_fp32_parameter", &TrainingEngine::set_full_fp32_parameter, py::arg("name"), py::arg("value"), release_gil())
-      .def("set_full_optimizer_state", &TrainingEngine::set_full_optimizer_state, py::arg("name"), py::arg("key"), py::arg("value"), release_gil())
+      .def(
+          "full_fp32_parameter",
+          [](TrainingEngine& self, const std::string& name) { return defined(self.full_fp32_parameter(name)); },
+          py::arg("name"), release_gil())
+      .def(
+          "full_gradient",
+          [](TrainingEngine& self, const std::string& name) { return defined(self.full_gradient(name)); },
+          py::arg("name"), release_gil())
+      .def(
+          "full_optimizer_state",
+          [](TrainingEngine& self, const std::string& name, const std::string& key) {
+            return defined(self.full_optimizer_state(name, key));
+          },
+          py::arg("name"), py::arg("key"), release_gil())
+      .def("set_full_fp32_parameter", &TrainingEngine::set_full_fp32_parameter, py::arg("name"), py::arg("value"),
+           release_gil())
+      .def("set_full_optimizer_state", &TrainingEngine::set_full_optimizer_state, py::arg("name"), py::arg("key"),
+           py::arg("value"), release_gil())
       .def("set_full_gradient", &TrainingEngine::set_full_gradient, py::arg("name"), py::arg("value"), release_gil())
       .def("optimizer_state_names", &TrainingEngine::optimizer_state_names)
-      .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"), py::arg("client_state"), py::arg("tensors"),
-           py::arg("save_latest"), py::arg("exclude_frozen"), py::arg("owned_states"), release_gil())
+      .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"),
+           py::arg("client_state"), py::arg("tensors"), py::arg("save_latest"), py::arg("exclude_frozen"),
+           py::arg("owned_states"), release_gil())
       .def(
           "load_checkpoint",
-          [](TrainingEngine& self, const std::string& folder, std::optional<std::string> tag, bool strict, bool module_only, bool optimizer_states) {
+          [](TrainingEngine& self, const std::string& folder, std::optional<std::string> tag, bool strict,
+             bool module_only, bool optimizer_states) {
             return self.load_checkpoint(folder, {std::move(tag), strict, module_only, optimizer_states});
           },
-          py::arg("folder"), py::arg("tag"), py::arg("strict"), py::arg("module_only"), py::arg("optimizer_states"), release_gil())
+          py::arg("folder"), py::arg("tag"), py::arg("strict"), py::arg("module_only"), py::arg("optimizer_states"),
+          release_gil())
       .def("barrier", &TrainingEngine::barrier, release_gil())
       .def("destroy", &TrainingEngine::destroy, release_gil());
 }

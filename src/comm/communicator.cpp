@@ -12,12 +12,18 @@ namespace deepspeed::comm {
 
 std::string_view phase_name(Phase phase) {
   switch (phase) {
-    case Phase::kSetup: return "set-up";
-    case Phase::kReduce: return "gradient reduction";
-    case Phase::kGather: return "parameter gather";
-    case Phase::kNorm: return "gradient norm";
-    case Phase::kCheckpoint: return "checkpoint";
-    case Phase::kUser: return "collective";
+    case Phase::kSetup:
+      return "set-up";
+    case Phase::kReduce:
+      return "gradient reduction";
+    case Phase::kGather:
+      return "parameter gather";
+    case Phase::kNorm:
+      return "gradient norm";
+    case Phase::kCheckpoint:
+      return "checkpoint";
+    case Phase::kUser:
+      return "collective";
   }
   throw InternalError("[comm.tag] unknown phase");
 }

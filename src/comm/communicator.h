@@ -22,9 +22,9 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// In place over `lane`, whose length is a multiple of size(): afterwards the rank-th equal part is the sum over ranks
-  /// times `scale`; the other parts hold anything. `wire` is the type in which values travel; sums are made in the lane's
-  /// type where the backend can.
+  /// In place over `lane`, whose length is a multiple of size(): afterwards the rank-th equal part is the sum over
+  /// ranks times `scale`; the other parts hold anything. `wire` is the type in which values travel; sums are made in
+  /// the lane's type where the backend can.
   virtual Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) = 0;
 
   /// In place over `lane`: the rank-th equal part of every rank goes to all.

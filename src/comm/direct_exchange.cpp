@@ -2,8 +2,8 @@
 #include "comm/direct_exchange.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <unistd.h>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
 #include <algorithm>
 #include <condition_variable>
@@ -66,7 +66,7 @@ struct Operation {
   bool sends_results = false;  // of sums before it: not posted until those are complete
   std::vector<Message> sends;
   std::vector<Message> receives;
-  int64_t staging_bytes = 0;                                     // received parts that need a buffer of ours
+  int64_t staging_bytes = 0;                                         // received parts that need a buffer of ours
   std::function<void(Operation&, const at::Tensor& staging)> place;  // lays messages out in the staging buffer
   std::function<void(const Operation&)> complete;
   std::shared_ptr<ExchangeWork> work = std::make_shared<ExchangeWork>();
@@ -80,7 +80,9 @@ struct Operation {
 void sum_in_rank_order(const std::vector<at::Tensor>& parts, int rank, double scale) {
   const at::Tensor& own = parts[rank];
   const core::Dtype dtype = tensor::to_dtype(own.scalar_type());
-  const auto address = [](const at::Tensor& part, int64_t begin) { return static_cast<char*>(part.data_ptr()) + begin * part.element_size(); };
+  const auto address = [](const at::Tensor& part, int64_t begin) {
+    return static_cast<char*>(part.data_ptr()) + begin * part.element_size();
+  };
   std::vector<double> block(kBlockNumel);  // aligned for every type
   for (int64_t begin = 0; begin < own.numel(); begin += kBlockNumel) {
     const int64_t numel = std::min(kBlockNumel, own.numel() - begin);
@@ -96,7 +98,9 @@ void sum_in_rank_order(const std::vector<at::Tensor>& parts, int rank, double sc
 class DirectExchange final : public Communicator {
  public:
   explicit DirectExchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
-      : group_(std::move(group)), rank_(group_->getRank()), size_(group_->getSize()), pid_(::getpid()), thread_([this] { run(); }) {}
+      : group_(std::move(group)), rank_(group_->getRank()), size_(group_->getSize()), pid_(::getpid()), thread_([this] {
+          run();
+        }) {}
 
   ~DirectExchange() override {
     if (::getpid() != pid_) {  // a forked child has no such thread
@@ -126,7 +130,9 @@ class DirectExchange final : public Communicator {
     } else {
       exchange_cast(operation, lane, wire);
     }
-    operation.complete = [this, own, scale](const Operation& done) { sum_in_rank_order(in_rank_order(done, own), rank_, scale); };
+    operation.complete = [this, own, scale](const Operation& done) {
+      sum_in_rank_order(in_rank_order(done, own), rank_, scale);
+    };
     return launch(std::move(operation), tag);
   }
 
@@ -147,7 +153,9 @@ class DirectExchange final : public Communicator {
     Operation operation;
     for (const int peer : peers()) operation.sends.push_back({peer, values});
     receive_all(operation, values);
-    operation.complete = [this, values, scale](const Operation& done) { sum_in_rank_order(in_rank_order(done, values), rank_, scale); };
+    operation.complete = [this, values, scale](const Operation& done) {
+      sum_in_rank_order(in_rank_order(done, values), rank_, scale);
+    };
     return launch(std::move(operation), tag);
   }
 
@@ -186,12 +194,14 @@ class DirectExchange final : public Communicator {
     const int64_t part_numel = lane.numel() / size_;
     const int64_t part_bytes = part_numel * static_cast<int64_t>(c10::elementSize(wire));
     operation.staging_bytes = 2 * part_bytes * (size_ - 1);
-    operation.place = [peers = peers(), lane, wire, part_numel, part_bytes](Operation& self, const at::Tensor& staging) {
+    operation.place = [peers = peers(), lane, wire, part_numel, part_bytes](Operation& self,
+                                                                            const at::Tensor& staging) {
       int64_t offset = 0;
       for (const int peer : peers) {
         const at::Tensor outgoing = staging.narrow(0, offset, part_bytes).view(wire);
         const at::Tensor part = lane.narrow(0, peer * part_numel, part_numel);
-        kernels::convert(outgoing.data_ptr(), tensor::to_dtype(wire), part.data_ptr(), tensor::to_dtype(lane.scalar_type()), part_numel);
+        kernels::convert(outgoing.data_ptr(), tensor::to_dtype(wire), part.data_ptr(),
+                         tensor::to_dtype(lane.scalar_type()), part_numel);
         self.sends.push_back({peer, outgoing});
         self.receives.push_back({peer, staging.narrow(0, offset + part_bytes, part_bytes).view(wire)});
         offset += 2 * part_bytes;
@@ -207,7 +217,8 @@ class DirectExchange final : public Communicator {
   }
 
   Work launch(Operation operation, const Tag& tag) {
-    DS_CHECK(::getpid() == pid_, CommError, "[comm] ", describe(tag), ": this process was forked after the process group was made. ",
+    DS_CHECK(::getpid() == pid_, CommError, "[comm] ", describe(tag),
+             ": this process was forked after the process group was made. ",
              "Use the engine only in the process that made it.");
     operation.what = describe(tag);
     std::shared_ptr<ExchangeWork> work = operation.work;

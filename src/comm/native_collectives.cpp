@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "deepspeed/error.h"
 #include "comm/c10d_compat.h"
+#include "deepspeed/error.h"
 
 namespace deepspeed::comm {
 namespace {
@@ -39,7 +39,8 @@ class NativeWork final : public WorkState {
 
 class NativeCollectives final : public Communicator {
  public:
-  NativeCollectives(c10::intrusive_ptr<c10d::ProcessGroup> group, c10::Device device) : group_(std::move(group)), device_(device) {}
+  NativeCollectives(c10::intrusive_ptr<c10d::ProcessGroup> group, c10::Device device)
+      : group_(std::move(group)), device_(device) {}
 
   int rank() const override { return group_->getRank(); }
   int size() const override { return group_->getSize(); }
@@ -88,7 +89,8 @@ class NativeCollectives final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_native_collectives(c10::intrusive_ptr<c10d::ProcessGroup> group, c10::Device device) {
+std::unique_ptr<Communicator> make_native_collectives(c10::intrusive_ptr<c10d::ProcessGroup> group,
+                                                      c10::Device device) {
   return std::make_unique<NativeCollectives>(std::move(group), device);
 }
 

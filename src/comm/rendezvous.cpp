@@ -11,7 +11,8 @@
 
 namespace deepspeed::comm {
 
-c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(const core::RankEnvironment& ranks, const std::string& name, c10::Device device) {
+c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(const core::RankEnvironment& ranks, const std::string& name,
+                                                          c10::Device device) {
   if (ranks.world_size == 1) return {};
   DS_CHECK(device.is_cpu(), NotSupported, "[comm.rendezvous] process groups on ", device.str(),
            " are made by Python's torch.distributed today; C++ programs train on CPU ranks");
@@ -27,8 +28,9 @@ c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(const core::RankEnviro
     const auto scoped = c10::make_intrusive<c10d::PrefixStore>("deepspeed/" + name, store);
     return make_gloo_group(scoped, ranks.rank, ranks.world_size, timeout_seconds);
   } catch (const std::exception& error) {
-    throw CommError(concat("[comm.rendezvous] rank ", ranks.rank, " of ", ranks.world_size, " could not join at ", ranks.master_addr, ":",
-                           ranks.master_port, ": ", error.what(), ". Start all ranks with the `deepspeed` command, or set MASTER_ADDR and MASTER_PORT."));
+    throw CommError(concat("[comm.rendezvous] rank ", ranks.rank, " of ", ranks.world_size, " could not join at ",
+                           ranks.master_addr, ":", ranks.master_port, ": ", error.what(),
+                           ". Start all ranks with the `deepspeed` command, or set MASTER_ADDR and MASTER_PORT."));
   }
 }
 

@@ -22,6 +22,12 @@ bool has_spelling(const Field& field, const std::string& key) {
   return field.key == key || has(field.aliases) || has(field.old_names);
 }
 
+bool is_given(const Field& field, const json& object) {
+  const auto is_key = [&](const std::string& name) { return object.contains(name); };
+  return is_key(field.key) || std::any_of(field.aliases.begin(), field.aliases.end(), is_key) ||
+         std::any_of(field.old_names.begin(), field.old_names.end(), is_key);
+}
+
 }  // namespace
 
 std::vector<std::string> spellings(const Fields& fields) {
@@ -46,7 +52,9 @@ void Reader::read_object(const Fields& fields, const json& object, const std::st
     if (!on_unknown) reject_key(fields, key, path);
     on_unknown(key);
   }
-  for (const auto& field : fields) read_field(field, object, path);
+  for (const auto& field : fields) {
+    if (is_given(field, object)) read_field(field, object, path);
+  }
 }
 
 void Reader::read_field(const Field& field, const json& object, const std::string& path) {
@@ -60,7 +68,6 @@ void Reader::read_field(const Field& field, const json& object, const std::strin
     }
     found = name;
   }
-  if (found.empty()) return;
   Field target = field;  // same members, ours to change
   if (found == field.key) return apply(target, object.at(found), field_path);
   const std::string found_path = join_path(path, found);

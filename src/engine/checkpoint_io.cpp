@@ -25,20 +25,29 @@ constexpr comm::Tag kTag{.step = 0, .phase = comm::Phase::kCheckpoint, .unit = -
 const std::string kOwnedPrefix = "optimizer.";
 
 io::ElementType element_type_of(c10::ScalarType type) {
-  static const std::map<c10::ScalarType, io::ElementType> types = {
-      {at::kFloat, io::ElementType::kFloat32},   {at::kDouble, io::ElementType::kFloat64}, {at::kHalf, io::ElementType::kFloat16},
-      {at::kBFloat16, io::ElementType::kBFloat16}, {at::kLong, io::ElementType::kInt64},   {at::kInt, io::ElementType::kInt32},
-      {at::kShort, io::ElementType::kInt16},     {at::kChar, io::ElementType::kInt8},      {at::kByte, io::ElementType::kUint8},
-      {at::kBool, io::ElementType::kBool},       {at::kComplexFloat, io::ElementType::kComplex64},
-      {at::kFloat8_e4m3fn, io::ElementType::kFloat8E4m3}, {at::kFloat8_e5m2, io::ElementType::kFloat8E5m2}};
+  static const std::map<c10::ScalarType, io::ElementType> types = {{at::kFloat, io::ElementType::kFloat32},
+                                                                   {at::kDouble, io::ElementType::kFloat64},
+                                                                   {at::kHalf, io::ElementType::kFloat16},
+                                                                   {at::kBFloat16, io::ElementType::kBFloat16},
+                                                                   {at::kLong, io::ElementType::kInt64},
+                                                                   {at::kInt, io::ElementType::kInt32},
+                                                                   {at::kShort, io::ElementType::kInt16},
+                                                                   {at::kChar, io::ElementType::kInt8},
+                                                                   {at::kByte, io::ElementType::kUint8},
+                                                                   {at::kBool, io::ElementType::kBool},
+                                                                   {at::kComplexFloat, io::ElementType::kComplex64},
+                                                                   {at::kFloat8_e4m3fn, io::ElementType::kFloat8E4m3},
+                                                                   {at::kFloat8_e5m2, io::ElementType::kFloat8E5m2}};
   const auto found = types.find(type);
-  DS_CHECK(found != types.end(), NotSupported, "[engine.checkpoint] tensors of type ", c10::toString(type), " cannot be saved");
+  DS_CHECK(found != types.end(), NotSupported, "[engine.checkpoint] tensors of type ", c10::toString(type),
+           " cannot be saved");
   return found->second;
 }
 
 c10::ScalarType scalar_type_of(io::ElementType type) {
-  for (const c10::ScalarType candidate : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte,
-                                          at::kBool, at::kComplexFloat, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
+  for (const c10::ScalarType candidate :
+       {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte,
+        at::kBool, at::kComplexFloat, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
     if (element_type_of(candidate) == type) return candidate;
   }
   throw NotSupported(concat("[engine.checkpoint] no torch type for ", io::element_type_name(type)));
@@ -64,10 +73,12 @@ class Collector {
  public:
   explicit Collector(checkpoint::CheckpointWriter& writer) : writer_(writer) {}
 
-  void add_range(const std::string& name, const std::string& state, at::IntArrayRef shape, plan::Range range, const at::Tensor& values) {
+  void add_range(const std::string& name, const std::string& state, at::IntArrayRef shape, plan::Range range,
+                 const at::Tensor& values) {
     const at::Tensor host = values.detach().cpu().contiguous();
     kept_.push_back(host);
-    checkpoint::EntryDescription description = checkpoint::whole_tensor(name, state, element_type_of(values.scalar_type()), shape.vec());
+    checkpoint::EntryDescription description =
+        checkpoint::whole_tensor(name, state, element_type_of(values.scalar_type()), shape.vec());
     description.range = {range.begin, range.end};
     writer_.add(std::move(description), host.data_ptr());
   }
@@ -81,7 +92,8 @@ class Collector {
 };
 
 /// The ranges of one lane that this rank writes: its shard, also where every rank holds the whole.
-void collect_lane(TrainingEngine::Impl& impl, const zero::LaneBuffers& lane, bool exclude_frozen, Collector& collector) {
+void collect_lane(TrainingEngine::Impl& impl, const zero::LaneBuffers& lane, bool exclude_frozen,
+                  Collector& collector) {
   if (!lane.plan.trainable && exclude_frozen) return;
   const plan::Range shard = lane.plan.shard(impl.data().rank(), impl.data().size());
   for (const plan::Piece& piece : plan::pieces_in(lane.plan, shard)) {
@@ -104,7 +116,8 @@ Json engine_state(TrainingEngine::Impl& impl) {
   const precision::LossScaler::State& scaler = impl.scaler.state();
   Json steps = Json::object();
   if (impl.boundary_step) {
-    for (size_t index = 0; index < impl.parameters.size(); ++index) steps[impl.parameters[index].name] = impl.boundary_step->parameter_steps()[index];
+    for (size_t index = 0; index < impl.parameters.size(); ++index)
+      steps[impl.parameters[index].name] = impl.boundary_step->parameter_steps()[index];
   }
   return {{"micro_steps", impl.progress.micro_steps},
           {"global_steps", impl.progress.global_steps},
@@ -123,8 +136,8 @@ Json engine_state(TrainingEngine::Impl& impl) {
 }  // namespace
 
 void TrainingEngine::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
-                                     const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen,
-                                     const std::vector<OwnedState>& owned_states) {
+                                     const std::map<std::string, at::Tensor>& tensors, bool save_latest,
+                                     bool exclude_frozen, const std::vector<OwnedState>& owned_states) {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
   comm::Communicator& data = impl_->data();
@@ -140,8 +153,10 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
     }
     for (const OwnedState& state : owned_states) collector.add_whole(state.name, kOwnedPrefix + state.key, state.value);
     if (data.rank() == 0) {
-      for (const ParameterDescription& parameter : impl_->loose_parameters) collector.add_whole(parameter.name, checkpoint::kWeightState, parameter.tensor);
-      for (const BufferDescription& buffer : impl_->model.buffers) collector.add_whole(buffer.name, checkpoint::kBufferState, buffer.tensor);
+      for (const ParameterDescription& parameter : impl_->loose_parameters)
+        collector.add_whole(parameter.name, checkpoint::kWeightState, parameter.tensor);
+      for (const BufferDescription& buffer : impl_->model.buffers)
+        collector.add_whole(buffer.name, checkpoint::kBufferState, buffer.tensor);
       for (const auto& [name, value] : tensors) collector.add_whole(name, checkpoint::kExtraState, value);
     }
     report = writer.write();
@@ -149,12 +164,18 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
   const std::vector<std::string> reports = data.all_gather_strings(report, kTag);
   together(data, [&] {
     if (data.rank() != 0) return;
-    Json state = {{"engine", engine_state(*impl_)}, {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)}};
+    Json state = {{"engine", engine_state(*impl_)},
+                  {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)}};
     std::map<std::string, std::string> aliases;
     for (const auto& [alias, owner] : impl_->model.aliases) {
-      if (impl_->find(owner) != nullptr && !(exclude_frozen && !impl_->lane_of(*impl_->find(owner)).plan.trainable)) aliases[alias] = owner;
+      if (impl_->find(owner) != nullptr && !(exclude_frozen && !impl_->lane_of(*impl_->find(owner)).plan.trainable))
+        aliases[alias] = owner;
     }
-    writer.commit({.reports = reports, .state = std::move(state), .aliases = std::move(aliases), .versions = {{"deepspeed-cpp", "0.1.0"}}, .update_latest = save_latest});
+    writer.commit({.reports = reports,
+                   .state = std::move(state),
+                   .aliases = std::move(aliases),
+                   .versions = {{"deepspeed-cpp", "0.1.0"}},
+                   .update_latest = save_latest});
   });
 }
 
@@ -166,7 +187,8 @@ void check_names(TrainingEngine::Impl& impl, const checkpoint::CheckpointReader&
   std::set<std::string> known;
   for (const tensor::NamedParameter& parameter : impl.parameters) {
     known.insert(parameter.name);
-    if (parameter.tensor.numel() > 0 && !reader.has(parameter.name, checkpoint::kWeightState)) missing.push_back(parameter.name);
+    if (parameter.tensor.numel() > 0 && !reader.has(parameter.name, checkpoint::kWeightState))
+      missing.push_back(parameter.name);
   }
   for (const BufferDescription& buffer : impl.model.buffers) {
     known.insert(buffer.name);
@@ -176,24 +198,30 @@ void check_names(TrainingEngine::Impl& impl, const checkpoint::CheckpointReader&
   std::vector<std::string> unexpected;
   for (const std::string& name : reader.names()) {
     const auto states = reader.states(name);
-    if (!known.contains(name) && !known.contains(impl.canonical(name)) && states != std::vector<std::string>{checkpoint::kExtraState}) unexpected.push_back(name);
+    if (!known.contains(name) && !known.contains(impl.canonical(name)) &&
+        states != std::vector<std::string>{checkpoint::kExtraState})
+      unexpected.push_back(name);
   }
   const auto list = [](const std::vector<std::string>& names) {
     std::string text;
     for (size_t index = 0; index < names.size() && index < 5; ++index) text += (index > 0 ? ", " : "") + names[index];
     return names.size() > 5 ? concat(text, " and ", names.size() - 5, " more") : text;
   };
-  DS_CHECK(missing.empty() && unexpected.empty(), CheckpointError, "[engine.checkpoint] ", reader.path().string(), " does not fit the model: ",
-           missing.empty() ? "" : concat("the checkpoint lacks ", list(missing), ". "),
-           unexpected.empty() ? "" : concat("the model lacks ", list(unexpected), ". "), "Pass load_module_strict=False to load what both have.");
+  DS_CHECK(missing.empty() && unexpected.empty(), CheckpointError, "[engine.checkpoint] ", reader.path().string(),
+           " does not fit the model: ", missing.empty() ? "" : concat("the checkpoint lacks ", list(missing), ". "),
+           unexpected.empty() ? "" : concat("the model lacks ", list(unexpected), ". "),
+           "Pass load_module_strict=False to load what both have.");
 }
 
-void read_into(checkpoint::CheckpointReader& reader, const std::string& name, const std::string& state, at::IntArrayRef shape, plan::Range range, const at::Tensor& target) {
-  DS_CHECK(reader.global_shape(name, state) == shape.vec(), CheckpointError, "[engine.checkpoint] ", name, " has shape ",
-           io::shape_text(reader.global_shape(name, state)), " in ", reader.path().string(), " and ", io::shape_text(shape.vec()), " in the model");
+void read_into(checkpoint::CheckpointReader& reader, const std::string& name, const std::string& state,
+               at::IntArrayRef shape, plan::Range range, const at::Tensor& target) {
+  DS_CHECK(reader.global_shape(name, state) == shape.vec(), CheckpointError, "[engine.checkpoint] ", name,
+           " has shape ", io::shape_text(reader.global_shape(name, state)), " in ", reader.path().string(), " and ",
+           io::shape_text(shape.vec()), " in the model");
   const bool direct = target.is_cpu() && target.is_contiguous();
   const at::Tensor host = direct ? target : at::empty(target.sizes(), target.options().device(at::kCPU));
-  reader.read(name, state, checkpoint::whole_box(shape.vec()), {range.begin, range.end}, host.data_ptr(), element_type_of(target.scalar_type()));
+  reader.read(name, state, checkpoint::whole_box(shape.vec()), {range.begin, range.end}, host.data_ptr(),
+              element_type_of(target.scalar_type()));
   if (!direct) target.copy_(host);
 }
 
@@ -203,19 +231,22 @@ void load_weights(TrainingEngine::Impl& impl, zero::LaneBuffers& lane, checkpoin
     const tensor::NamedParameter& parameter = impl.parameters[placement.parameter];
     if (placement.range.empty() || !reader.has(parameter.name, checkpoint::kWeightState)) continue;
     const bool exact = !lane.needs_master_copy() && reader.has(parameter.name, checkpoint::kMasterState);
-    read_into(reader, parameter.name, exact ? checkpoint::kMasterState : checkpoint::kWeightState, parameter.tensor.sizes(), {0, placement.range.numel()},
+    read_into(reader, parameter.name, exact ? checkpoint::kMasterState : checkpoint::kWeightState,
+              parameter.tensor.sizes(), {0, placement.range.numel()},
               lane.parameters.narrow(0, placement.range.begin, placement.range.numel()));
   }
 }
 
 /// Masters (from the weights where the checkpoint has none) and, if asked, moments of the owned range.
-void load_owned(TrainingEngine::Impl& impl, zero::LaneBuffers& lane, checkpoint::CheckpointReader& reader, bool optimizer_states) {
+void load_owned(TrainingEngine::Impl& impl, zero::LaneBuffers& lane, checkpoint::CheckpointReader& reader,
+                bool optimizer_states) {
   for (const plan::Piece& piece : plan::pieces_in(lane.plan, lane.owned)) {
     const tensor::NamedParameter& parameter = impl.parameters[piece.parameter];
     if (!reader.has(parameter.name, checkpoint::kWeightState)) continue;
     const int64_t begin = piece.in_lane.begin - lane.owned.begin;
     const auto read = [&](const std::string& state, const at::Tensor& target) {
-      read_into(reader, parameter.name, state, parameter.tensor.sizes(), piece.in_parameter, target.narrow(0, begin, piece.in_lane.numel()));
+      read_into(reader, parameter.name, state, parameter.tensor.sizes(), piece.in_parameter,
+                target.narrow(0, begin, piece.in_lane.numel()));
     };
     if (lane.needs_master_copy()) {
       const bool has_master = optimizer_states && reader.has(parameter.name, checkpoint::kMasterState);
@@ -224,8 +255,10 @@ void load_owned(TrainingEngine::Impl& impl, zero::LaneBuffers& lane, checkpoint:
     if (!optimizer_states) continue;
     for (size_t state = 0; state < lane.states.size(); ++state) {
       const std::string& key = impl.store->state_specs()[state].name;
-      DS_CHECK(reader.has(parameter.name, key), CheckpointError, "[engine.checkpoint] ", reader.path().string(), " has no ", key, " for ", parameter.name,
-               ": it was saved with another optimizer or while this parameter was frozen. Pass load_optimizer_states=False to start the optimizer afresh.");
+      DS_CHECK(reader.has(parameter.name, key), CheckpointError, "[engine.checkpoint] ", reader.path().string(),
+               " has no ", key, " for ", parameter.name,
+               ": it was saved with another optimizer or while this parameter was frozen. Pass "
+               "load_optimizer_states=False to start the optimizer afresh.");
       read(key, lane.states[state]);
     }
   }
@@ -251,7 +284,8 @@ void load_engine_state(TrainingEngine::Impl& impl, const Json& state, bool optim
   }
   if (!impl.boundary_step) return;
   for (size_t index = 0; index < impl.parameters.size(); ++index) {
-    impl.boundary_step->parameter_steps()[index] = state.at("parameter_steps").value(impl.parameters[index].name, int64_t{0});
+    impl.boundary_step->parameter_steps()[index] =
+        state.at("parameter_steps").value(impl.parameters[index].name, int64_t{0});
   }
 }
 
@@ -298,7 +332,8 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
       read_into(reader, parameter.name, checkpoint::kWeightState, target.sizes(), {0, target.numel()}, target);
     }
     if (impl_->owner_step && optimizer_states) loaded.owned_states = read_owned_states(*impl_, reader);
-    if (!options.module_only && reader.state().contains("engine")) load_engine_state(*impl_, reader.state().at("engine"), optimizer_states);
+    if (!options.module_only && reader.state().contains("engine"))
+      load_engine_state(*impl_, reader.state().at("engine"), optimizer_states);
     loaded.tag = reader.tag();
     loaded.path = reader.path().string();
     const Json client = reader.state().value("client", Json::object());

@@ -32,7 +32,8 @@ ModelDescription describe(const torch::nn::Module& module, const InitializeOptio
       description.aliases[item.key()] = first->second;
       continue;
     }
-    description.parameters.push_back({item.key(), item.value(), options.group_of ? options.group_of(item.key(), item.value()) : 0});
+    description.parameters.push_back(
+        {item.key(), item.value(), options.group_of ? options.group_of(item.key(), item.value()) : 0});
   }
   for (const auto& item : module.named_buffers()) description.buffers.push_back({item.key(), item.value()});
   const auto add = [&](const std::string& path, const torch::nn::Module& part) {
@@ -47,7 +48,8 @@ ModelDescription describe(const torch::nn::Module& module, const InitializeOptio
 }  // namespace detail
 
 EngineBase::EngineBase(const torch::nn::Module& module, const std::string& config, const InitializeOptions& options)
-    : core_(std::make_unique<detail::TrainingEngine>(detail::describe(module, options), config, detail::new_process_group())) {}
+    : core_(std::make_unique<detail::TrainingEngine>(detail::describe(module, options), config,
+                                                     detail::new_process_group())) {}
 
 EngineBase::~EngineBase() = default;
 
@@ -61,7 +63,8 @@ int64_t EngineBase::global_steps() const { return core_->progress().global_steps
 int64_t EngineBase::train_micro_batch_size_per_gpu() const { return core_->train_micro_batch_size_per_gpu(); }
 
 void EngineBase::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state) {
-  core_->save_checkpoint(folder, tag.empty() ? concat("global_step", global_steps()) : tag, client_state, {}, true, false);
+  core_->save_checkpoint(folder, tag.empty() ? concat("global_step", global_steps()) : tag, client_state, {}, true,
+                         false);
 }
 
 std::string EngineBase::load_checkpoint(const std::string& folder, const std::string& tag) {

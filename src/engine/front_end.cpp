@@ -24,10 +24,14 @@ nlohmann::json parse(const std::string& text, const char* what) {
 
 const char* level_name(core::LogLevel level) {
   switch (level) {
-    case core::LogLevel::kDebug: return "debug";
-    case core::LogLevel::kInfo: return "info";
-    case core::LogLevel::kWarning: return "warning";
-    default: return "error";
+    case core::LogLevel::kDebug:
+      return "debug";
+    case core::LogLevel::kInfo:
+      return "info";
+    case core::LogLevel::kWarning:
+      return "warning";
+    default:
+      return "error";
   }
 }
 
@@ -39,13 +43,15 @@ std::pair<std::string, std::string> resolve_config(const std::string& argument, 
   return {config.raw.dump(), config::effective_json(config).dump()};
 }
 
-ScheduleValues schedule_values(const std::string& type, const std::string& params, const std::vector<double>& group_lrs, int64_t iteration) {
+ScheduleValues schedule_values(const std::string& type, const std::string& params, const std::vector<double>& group_lrs,
+                               int64_t iteration) {
   const auto schedule = optim::make_schedule(type, parse(params, "schedule parameters"), group_lrs);
   return {schedule->lr(iteration), schedule->betas(iteration)};
 }
 
 std::vector<std::pair<std::string, double>> optimizer_numbers(const std::string& type, const std::string& params) {
-  const auto values = engine::to_group_values(optim::parse_hyperparameters(type, parse(params, "optimizer parameters")));
+  const auto values =
+      engine::to_group_values(optim::parse_hyperparameters(type, parse(params, "optimizer parameters")));
   return {values.begin(), values.end()};
 }
 
@@ -53,7 +59,8 @@ void set_log_level(const std::string& level) { core::set_log_level(core::parse_l
 
 void set_log_sink(std::function<void(const std::string&, const std::string&)> sink) {
   if (!sink) return core::set_log_sink({});
-  core::set_log_sink([sink = std::move(sink)](core::LogLevel level, const std::string& text) { sink(level_name(level), text); });
+  core::set_log_sink(
+      [sink = std::move(sink)](core::LogLevel level, const std::string& text) { sink(level_name(level), text); });
 }
 
 }  // namespace deepspeed::detail

@@ -30,7 +30,8 @@ void visit(Values& values, const Number& number, const Flag& flag) {
 optim::Hyperparameters to_hyperparameters(const detail::GroupValues& values, const optim::Hyperparameters& base) {
   optim::Hyperparameters result = base;
   const auto read = [&](const char* name, auto& member) {
-    if (const auto found = values.find(name); found != values.end()) member = static_cast<std::decay_t<decltype(member)>>(found->second);
+    if (const auto found = values.find(name); found != values.end())
+      member = static_cast<std::decay_t<decltype(member)>>(found->second);
   };
   visit(result, read, read);
   return result;

@@ -10,7 +10,9 @@
 namespace deepspeed::detail {
 namespace {
 
-comm::Tag access_tag(const std::string& name) { return {.step = 0, .phase = comm::Phase::kUser, .unit = -1, .name = name}; }
+comm::Tag access_tag(const std::string& name) {
+  return {.step = 0, .phase = comm::Phase::kUser, .unit = -1, .name = name};
+}
 
 }  // namespace
 
@@ -27,28 +29,33 @@ const zero::Location* TrainingEngine::Impl::find(const std::string& name) const 
 
 int TrainingEngine::Impl::state_index(const std::string& key) const {
   const auto& specs = store->state_specs();
-  const auto found = std::find_if(specs.begin(), specs.end(), [&](const optim::StateSpec& spec) { return spec.name == key; });
+  const auto found =
+      std::find_if(specs.begin(), specs.end(), [&](const optim::StateSpec& spec) { return spec.name == key; });
   return found == specs.end() ? -1 : static_cast<int>(found - specs.begin());
 }
 
 namespace {
 
 /// The whole value of one parameter out of owned parts, as float32 of the parameter's shape.
-at::Tensor whole_value(TrainingEngine::Impl& impl, const std::string& name, const zero::Location& where, const at::Tensor& owned) {
+at::Tensor whole_value(TrainingEngine::Impl& impl, const std::string& name, const zero::Location& where,
+                       const at::Tensor& owned) {
   const at::NoGradGuard no_grad;
   const at::Tensor whole = zero::gather_lane(*impl.store, impl.lane_of(where), owned, impl.data(), access_tag(name));
   const at::Tensor& like = impl.parameters[impl.parameter_index.at(impl.canonical(name))].tensor;
   return whole.narrow(0, where.range.begin, where.range.numel()).to(at::kFloat).view(like.sizes()).clone();
 }
 
-void check_shape(TrainingEngine::Impl& impl, const std::string& name, const zero::Location& where, const at::Tensor& value) {
-  DS_CHECK(value.numel() == where.range.numel(), ValueError, "[engine] ", impl.canonical(name), " has ", where.range.numel(), " elements, the given value ", value.numel());
+void check_shape(TrainingEngine::Impl& impl, const std::string& name, const zero::Location& where,
+                 const at::Tensor& value) {
+  DS_CHECK(value.numel() == where.range.numel(), ValueError, "[engine] ", impl.canonical(name), " has ",
+           where.range.numel(), " elements, the given value ", value.numel());
 }
 
 const zero::Location& find_trainable(TrainingEngine::Impl& impl, const std::string& name) {
   const zero::Location* where = impl.find(name);
   DS_CHECK(where != nullptr, ValueError, "[engine] no parameter ", name);
-  DS_CHECK(impl.lane_of(*where).plan.trainable, ValueError, "[engine] parameter ", name, " is frozen: it has no gradient, master weight or optimizer state");
+  DS_CHECK(impl.lane_of(*where).plan.trainable, ValueError, "[engine] parameter ", name,
+           " is frozen: it has no gradient, master weight or optimizer state");
   return *where;
 }
 
@@ -86,7 +93,8 @@ void TrainingEngine::set_full_fp32_parameter(const std::string& name, const at::
   if (lane.plan.trainable && lane.needs_master_copy()) zero::cut_into_owned(lane, where->range, value, lane.master);
 }
 
-void TrainingEngine::set_full_optimizer_state(const std::string& name, const std::string& key, const at::Tensor& value) {
+void TrainingEngine::set_full_optimizer_state(const std::string& name, const std::string& key,
+                                              const at::Tensor& value) {
   const at::NoGradGuard no_grad;
   const zero::Location& where = find_trainable(*impl_, name);
   const int state = impl_->state_index(key);
@@ -99,7 +107,8 @@ void TrainingEngine::set_full_gradient(const std::string& name, const at::Tensor
   const at::NoGradGuard no_grad;
   const zero::Location& where = find_trainable(*impl_, name);
   check_shape(*impl_, name, where, value);
-  zero::cut_into_owned(impl_->lane_of(where), where.range, value * impl_->scaler.scale(), impl_->lane_of(where).owned_gradient);
+  zero::cut_into_owned(impl_->lane_of(where), where.range, value * impl_->scaler.scale(),
+                       impl_->lane_of(where).owned_gradient);
 }
 
 std::vector<std::string> TrainingEngine::optimizer_state_names() const {

@@ -28,19 +28,22 @@ namespace deepspeed::detail {
 namespace {
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
 bool is_inside(const std::string& parameter, const std::string& module) {
-  return module.empty() || (parameter.size() > module.size() && parameter.starts_with(module) && parameter[module.size()] == '.');
+  return module.empty() ||
+         (parameter.size() > module.size() && parameter.starts_with(module) && parameter[module.size()] == '.');
 }
 
 }  // namespace
 
 // --- set-up --------------------------------------------------------------------------------------------------------
 
-TrainingEngine::Impl::Impl(ModelDescription description, const std::string& config_argument, c10::intrusive_ptr<c10d::ProcessGroup> data_group)
+TrainingEngine::Impl::Impl(ModelDescription description, const std::string& config_argument,
+                           c10::intrusive_ptr<c10d::ProcessGroup> data_group)
     : model(std::move(description)), config(config::load_config_argument(config_argument)) {
   const int ranks = data_group ? data_group->getSize() : 1;
   core::set_log_rank(data_group ? data_group->getRank() : -1);
@@ -49,7 +52,8 @@ TrainingEngine::Impl::Impl(ModelDescription description, const std::string& conf
   if (!data_group || data_group->getRank() == 0) {
     for (const std::string& warning : config.warnings) core::log_warning(warning);
   }
-  const c10::Device device = model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device();
+  const c10::Device device =
+      model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device();
   mesh = std::make_unique<comm::Mesh>(comm::make_communicator(std::move(data_group), device));
   scaler = engine::make_loss_scaler(config);
   adopt_parameters();
@@ -64,9 +68,11 @@ void TrainingEngine::Impl::adopt_parameters() {
       loose_parameters.push_back(parameter);
       continue;
     }
-    DS_CHECK(!parameter_index.contains(parameter.name), ValueError, "[engine] two parameters are called ", parameter.name);
+    DS_CHECK(!parameter_index.contains(parameter.name), ValueError, "[engine] two parameters are called ",
+             parameter.name);
     if (parameter.tensor.requires_grad() && parameter.group < 0) {
-      core::log_warning("[engine] parameter ", parameter.name, " requires a gradient but is in no optimizer group: it is treated as frozen");
+      core::log_warning("[engine] parameter ", parameter.name,
+                        " requires a gradient but is in no optimizer group: it is treated as frozen");
     }
     parameter_index[parameter.name] = parameters.size();
     parameters.push_back({parameter.name, parameter.tensor, parameter.group});
@@ -116,12 +122,14 @@ void TrainingEngine::Impl::build_layout(bool first) {
   std::vector<plan::ParameterInfo> infos;
   for (size_t index = 0; index < parameters.size(); ++index) infos.push_back(info_of(index));
   std::vector<plan::ModuleInfo> modules;
-  for (const ModuleDescription& module : model.modules) modules.push_back({module.path, module.class_name, module.is_list});
+  for (const ModuleDescription& module : model.modules)
+    modules.push_back({module.path, module.class_name, module.is_list});
   const auto units = plan::cut_units(infos, modules, {model.leaf_modules, model.no_split_classes}, data().size());
   const auto specs = optimizer ? optimizer->state_specs() : std::vector<optim::StateSpec>{};
   auto new_store = std::make_unique<zero::LaneStore>(parameters, units, engine::zero_options(config), specs, data());
   if (!first) zero::relayout(*store, *new_store, data());
-  std::vector<int64_t> steps = boundary_step ? boundary_step->parameter_steps() : std::vector<int64_t>(parameters.size(), 0);
+  std::vector<int64_t> steps =
+      boundary_step ? boundary_step->parameter_steps() : std::vector<int64_t>(parameters.size(), 0);
   reducer.reset();
   views.reset();
   boundary_step.reset();
@@ -140,7 +148,8 @@ void TrainingEngine::Impl::build_layout(bool first) {
   for (size_t module = 0; module < model.modules.size(); ++module) {
     std::set<int> touched;
     for (size_t index = 0; index < parameters.size(); ++index) {
-      if (is_inside(parameters[index].name, model.modules[module].path)) touched.insert(store->location(static_cast<int>(index)).unit);
+      if (is_inside(parameters[index].name, model.modules[module].path))
+        touched.insert(store->location(static_cast<int>(index)).unit);
     }
     units_of_module[module].assign(touched.begin(), touched.end());
   }
@@ -161,10 +170,13 @@ void TrainingEngine::Impl::broadcast_buffers() {
 
 // --- events --------------------------------------------------------------------------------------------------------
 
-void TrainingEngine::Impl::check_alive() const { DS_CHECK(!destroyed, ValueError, "[engine] this engine was destroyed: call initialize() again"); }
+void TrainingEngine::Impl::check_alive() const {
+  DS_CHECK(!destroyed, ValueError, "[engine] this engine was destroyed: call initialize() again");
+}
 
 void TrainingEngine::Impl::check_optimizer(const char* what) const {
-  DS_CHECK(has_optimizer(), ConfigError, "[engine] ", what, " without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
+  DS_CHECK(has_optimizer(), ConfigError, "[engine] ", what,
+           " without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
 }
 
 void TrainingEngine::Impl::follow_requires_grad() {
@@ -192,7 +204,8 @@ void TrainingEngine::Impl::before_forward(int module) {
 }
 
 zero::Reducer::BackwardSettings TrainingEngine::Impl::settings(bool scale_wrt_gas) {
-  const auto policy = zero::reduce_policy(store->options().lifetimes, is_boundary() && config.managed_gradient_accumulation, no_sync_depth > 0);
+  const auto policy = zero::reduce_policy(store->options().lifetimes,
+                                          is_boundary() && config.managed_gradient_accumulation, no_sync_depth > 0);
   const double scale = scale_wrt_gas ? 1.0 / static_cast<double>(*config.gradient_accumulation_steps) : 1.0;
   has_local_gradients = policy == zero::ReducePolicy::kKeepLocal;
   return {.policy = policy, .scale = scale, .step = progress.global_steps};
@@ -203,14 +216,17 @@ void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
   check_optimizer("backward");
   views->take_back();
   reducer->begin_backward(settings(scale_wrt_gas));
-  in_announced_backward = true;
 }
 
 void TrainingEngine::Impl::end_backward() {
   const at::NoGradGuard no_grad;
-  in_announced_backward = false;
   reducer->backward_done();
   views->publish(!has_local_gradients);
+}
+
+void TrainingEngine::Impl::abandon_backward() {
+  has_local_gradients = false;
+  reducer->abandon_backward();
 }
 
 bool TrainingEngine::Impl::is_boundary() const {
@@ -221,10 +237,11 @@ bool TrainingEngine::Impl::is_boundary() const {
 
 std::vector<optim::Hyperparameters> TrainingEngine::Impl::present_groups(const std::vector<GroupValues>& groups) const {
   if (groups.empty()) return hyperparameters;
-  DS_CHECK(groups.size() == hyperparameters.size(), ValueError, "[engine] step with ", groups.size(), " optimizer groups, ", hyperparameters.size(),
-           " at initialize: groups cannot be added later");
+  DS_CHECK(groups.size() == hyperparameters.size(), ValueError, "[engine] step with ", groups.size(),
+           " optimizer groups, ", hyperparameters.size(), " at initialize: groups cannot be added later");
   std::vector<optim::Hyperparameters> result;
-  for (size_t group = 0; group < groups.size(); ++group) result.push_back(engine::to_hyperparameters(groups[group], hyperparameters[group]));
+  for (size_t group = 0; group < groups.size(); ++group)
+    result.push_back(engine::to_hyperparameters(groups[group], hyperparameters[group]));
   return result;
 }
 
@@ -251,7 +268,8 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
 }
 
 void TrainingEngine::Impl::step_external(const zero::StepResult& inspected) {
-  DS_CHECK(external_step, ValueError, "[engine] the external optimizer has no step function: call set_external_step() first");
+  DS_CHECK(external_step, ValueError,
+           "[engine] the external optimizer has no step function: call set_external_step() first");
   std::vector<OwnedParameter> owned;
   for (const zero::OwnedParameter& each : owner_step->begin(inspected.scale, progress.global_steps)) {
     owned.push_back({parameters[each.parameter].name, each.master, each.gradient});
@@ -274,7 +292,8 @@ void TrainingEngine::Impl::advance_schedule() {
 StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   check_alive();
   check_optimizer("step");
-  DS_CHECK(no_sync_depth == 0, ValueError, "[engine] step() inside no_sync(): leave the context first, the step needs the reduced gradients");
+  DS_CHECK(no_sync_depth == 0, ValueError,
+           "[engine] step() inside no_sync(): leave the context first, the step needs the reduced gradients");
   const at::NoGradGuard no_grad;
   StepOutcome outcome{.at_boundary = is_boundary(), .applied = false};
   ++progress.micro_steps;
@@ -290,10 +309,11 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   if (result.overflow) {
     ++progress.skipped_steps;
     scaler.update(true);
-    core::log_info("[engine] step ", progress.global_steps, " skipped on all ranks: inf or nan in the gradient of ", result.first_nonfinite, "; loss scale ",
-                   scale_before, " -> ", scaler.scale());
+    core::log_info("[engine] step ", progress.global_steps, " skipped on all ranks: inf or nan in the gradient of ",
+                   result.first_nonfinite, "; loss scale ", scale_before, " -> ", scaler.scale());
     if (!scaler.is_dynamic() && data().rank() == 0) {
-      core::log_warning("[engine] step ", progress.global_steps, " skipped: inf or nan in the gradient of ", result.first_nonfinite);
+      core::log_warning("[engine] step ", progress.global_steps, " skipped: inf or nan in the gradient of ",
+                        result.first_nonfinite);
     }
     return outcome;
   }
@@ -305,7 +325,8 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
 
 // --- the public face -----------------------------------------------------------------------------------------------
 
-TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group)
+TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config,
+                               c10::intrusive_ptr<c10d::ProcessGroup> data_group)
     : impl_(std::make_unique<Impl>(std::move(model), config, std::move(data_group))) {}
 
 TrainingEngine::~TrainingEngine() {
@@ -331,18 +352,28 @@ bool TrainingEngine::wants_module_events() const { return impl_->reducer && !imp
 double TrainingEngine::loss_scale() const { return impl_->scaler.scale(); }
 
 void TrainingEngine::backward(const at::Tensor& loss, bool retain_graph, bool scale_wrt_gas) {
-  DS_CHECK(loss.numel() == 1, ValueError, "[engine] backward: the loss has shape ", loss.sizes(), ", expected a scalar. Reduce it with mean() or sum().");
-  DS_CHECK(loss.requires_grad(), ValueError, "[engine] backward: the loss does not require a gradient. Was it computed under no_grad(), or are all parameters frozen?");
+  DS_CHECK(loss.numel() == 1, ValueError, "[engine] backward: the loss has shape ", loss.sizes(),
+           ", expected a scalar. Reduce it with mean() or sum().");
+  DS_CHECK(loss.requires_grad(), ValueError,
+           "[engine] backward: the loss does not require a gradient. Was it computed under no_grad(), or are all "
+           "parameters frozen?");
   impl_->begin_backward(scale_wrt_gas);
   const at::Tensor seed = at::full_like(loss.detach(), impl_->scaler.scale());
-  loss.backward(seed, retain_graph);
+  try {
+    loss.backward(seed, retain_graph);
+  } catch (...) {
+    impl_->abandon_backward();
+    throw;
+  }
   impl_->end_backward();
 }
 
 void TrainingEngine::begin_backward(bool scale_wrt_gas) { impl_->begin_backward(scale_wrt_gas); }
 void TrainingEngine::end_backward() { impl_->end_backward(); }
 StepOutcome TrainingEngine::step(const std::vector<GroupValues>& groups) { return impl_->step(groups); }
-void TrainingEngine::set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step) { impl_->external_step = std::move(step); }
+void TrainingEngine::set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step) {
+  impl_->external_step = std::move(step);
+}
 bool TrainingEngine::is_gradient_accumulation_boundary() const { return impl_->is_boundary(); }
 void TrainingEngine::set_gradient_accumulation_boundary(bool is_boundary) { impl_->boundary_override = is_boundary; }
 void TrainingEngine::enter_no_sync() { ++impl_->no_sync_depth; }
@@ -389,10 +420,17 @@ std::map<std::string, double> TrainingEngine::memory() const {
   bytes.accumulation = core::dtype_bytes(options.accumulation_dtype.value_or(core::Dtype::kFloat32));
   bytes.master = bytes.compute == 4 ? 0 : 4;
   bytes.optimizer_states = 4 * static_cast<int64_t>(impl_->store->state_specs().size());
-  const plan::MemoryEstimate estimate = plan::estimate_memory(plan::measure(units), bytes, options.lifetimes, world_size(), options.overlap_comm ? 2 : 1);
-  return {{"parameters", held.parameters},       {"gradients", held.gradients},       {"states", held.states},
-          {"slots", held.slots},                 {"total", held.total()},             {"formula_parameters", estimate.parameters},
-          {"formula_gradients", estimate.gradients}, {"formula_states", estimate.states}, {"formula_slots", estimate.slots},
+  const plan::MemoryEstimate estimate =
+      plan::estimate_memory(plan::measure(units), bytes, options.lifetimes, world_size(), options.overlap_comm ? 2 : 1);
+  return {{"parameters", held.parameters},
+          {"gradients", held.gradients},
+          {"states", held.states},
+          {"slots", held.slots},
+          {"total", held.total()},
+          {"formula_parameters", estimate.parameters},
+          {"formula_gradients", estimate.gradients},
+          {"formula_states", estimate.states},
+          {"formula_slots", estimate.slots},
           {"formula_total", estimate.total()}};
 }
 

@@ -37,6 +37,7 @@ struct TrainingEngine::Impl {
   zero::Reducer::BackwardSettings settings(bool scale_wrt_gas);
   void begin_backward(bool scale_wrt_gas);
   void end_backward();
+  void abandon_backward();
   void follow_requires_grad();
   bool is_boundary() const;
   StepOutcome step(const std::vector<GroupValues>& groups);
@@ -59,27 +60,26 @@ struct TrainingEngine::Impl {
   ModelDescription model;
   config::Config config;
   std::unique_ptr<comm::Mesh> mesh;
-  std::vector<tensor::NamedParameter> parameters;          // those that lanes hold
-  std::vector<ParameterDescription> loose_parameters;      // integers and the like: stay where they are
+  std::vector<tensor::NamedParameter> parameters;      // those that lanes hold
+  std::vector<ParameterDescription> loose_parameters;  // integers and the like: stay where they are
   std::map<std::string, size_t> parameter_index;
-  std::string optimizer_type;                              // "": none
-  std::vector<optim::Hyperparameters> hyperparameters;     // the engine's own, a group each
-  std::unique_ptr<optim::RangeOptimizer> optimizer;        // none for an external one
-  std::unique_ptr<optim::Schedule> schedule;               // C++ front door only
+  std::string optimizer_type;                           // "": none
+  std::vector<optim::Hyperparameters> hyperparameters;  // the engine's own, a group each
+  std::unique_ptr<optim::RangeOptimizer> optimizer;     // none for an external one
+  std::unique_ptr<optim::Schedule> schedule;            // C++ front door only
   int64_t schedule_iteration = -1;
   precision::LossScaler scaler;
   std::unique_ptr<zero::LaneStore> store;
   std::unique_ptr<zero::Reducer> reducer;
   std::unique_ptr<zero::GradientViews> views;
   std::unique_ptr<zero::BoundaryStep> boundary_step;
-  std::unique_ptr<zero::OwnerStep> owner_step;             // external optimizers only
+  std::unique_ptr<zero::OwnerStep> owner_step;  // external optimizers only
   std::function<void(const std::vector<OwnedParameter>&)> external_step;
-  std::vector<std::vector<int>> units_of_module;           // by module index
+  std::vector<std::vector<int>> units_of_module;  // by module index
 
   Progress progress;
   std::optional<bool> boundary_override;
   int no_sync_depth = 0;
-  bool in_announced_backward = false;
   bool has_local_gradients = false;  // some backward of this window kept its gradients here
   bool at_step_start = true;
   std::optional<double> last_norm;

@@ -10,7 +10,8 @@ ModelSize measure(const std::vector<Unit>& units) {
   for (const Unit& unit : units) {
     int64_t unit_numel = 0;
     for (const Lane& lane : unit.lanes) {
-      for (const Placement& placement : lane.placements) (lane.trainable ? size.trainable_numel : size.frozen_numel) += placement.range.numel();
+      for (const Placement& placement : lane.placements)
+        (lane.trainable ? size.trainable_numel : size.frozen_numel) += placement.range.numel();
       if (lane.trainable) unit_numel += lane.numel;
     }
     size.largest_unit_numel = std::max(size.largest_unit_numel, unit_numel);
@@ -18,7 +19,8 @@ ModelSize measure(const std::vector<Unit>& units) {
   return size;
 }
 
-MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes, int world, int slot_count) {
+MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes,
+                               int world, int slot_count) {
   const double trainable = static_cast<double>(size.trainable_numel);
   const double frozen = static_cast<double>(size.frozen_numel);
   const double slot = static_cast<double>(size.largest_unit_numel) * slot_count;

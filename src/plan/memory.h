@@ -38,6 +38,7 @@ struct MemoryEstimate {
 /// Bytes a rank by the formula: 0 N(c+a+m+o)+Fc; 1 N(c+a)+N(m+o)/W+Fc; 2 Nc+N(a+m+o)/W+Fc+2Ua;
 /// 3 (N(c+a+m+o)+Fc)/W+2U(c+a). `slot_count` is 2, or 1 without overlap. World size 1 needs no reduction, but keeps the
 /// same lifetimes.
-MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes, int world, int slot_count);
+MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes,
+                               int world, int slot_count);
 
 }  // namespace deepspeed::plan

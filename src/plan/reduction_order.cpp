@@ -12,7 +12,8 @@ std::vector<int> reduction_order(const std::vector<int>& first_uses, int num_uni
   std::vector<int> order;
   order.reserve(num_units);
   for (const int unit : first_uses) {
-    DS_CHECK(unit >= 0 && unit < num_units, ValueError, "[plan.reduction_order] unit index: got ", unit, ", expected 0 to ", num_units - 1);
+    DS_CHECK(unit >= 0 && unit < num_units, ValueError, "[plan.reduction_order] unit index: got ", unit,
+             ", expected 0 to ", num_units - 1);
     if (!seen[unit]) order.push_back(unit);
     seen[unit] = true;
   }

@@ -43,7 +43,8 @@ std::vector<Piece> pieces_in(const Lane& lane, Range range) {
   return pieces;
 }
 
-Unit lay_out_unit(std::string name, const std::vector<int>& parameters, const std::vector<ParameterInfo>& infos, int world) {
+Unit lay_out_unit(std::string name, const std::vector<int>& parameters, const std::vector<ParameterInfo>& infos,
+                  int world) {
   DS_CHECK(world >= 1, ValueError, "[plan.unit] world size: got ", world, ", expected at least 1");
   std::vector<std::pair<std::pair<core::Dtype, bool>, std::vector<int>>> kinds;
   for (const int index : parameters) {

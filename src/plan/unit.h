@@ -46,7 +46,7 @@ struct Placement {
 struct Lane {
   core::Dtype dtype = core::Dtype::kFloat32;
   bool trainable = true;
-  int64_t numel = 0;                   ///< padded to world x alignment
+  int64_t numel = 0;                  ///< padded to world x alignment
   std::vector<Placement> placements;  ///< ascending; groups are contiguous
 
   int64_t shard_numel(int world) const { return numel / world; }
@@ -71,6 +71,7 @@ std::vector<Piece> pieces_in(const Lane& lane, Range range);
 
 /// Lays the parameters of one unit out in lanes: by (dtype, trainable) in order of first appearance, inside a lane by
 /// group and then in the given order.
-Unit lay_out_unit(std::string name, const std::vector<int>& parameters, const std::vector<ParameterInfo>& infos, int world);
+Unit lay_out_unit(std::string name, const std::vector<int>& parameters, const std::vector<ParameterInfo>& infos,
+                  int world);
 
 }  // namespace deepspeed::plan

@@ -67,7 +67,8 @@ std::string bucket_name(const Draft& draft, const std::vector<ParameterInfo>& pa
 
 }  // namespace
 
-std::vector<Unit> cut_units(const std::vector<ParameterInfo>& parameters, const std::vector<ModuleInfo>& modules, const UnitHints& hints, int world) {
+std::vector<Unit> cut_units(const std::vector<ParameterInfo>& parameters, const std::vector<ModuleInfo>& modules,
+                            const UnitHints& hints, int world) {
   const auto blocks = choose_blocks(modules, hints);
   std::vector<Draft> drafts;
   std::unordered_map<std::string, size_t> draft_of_block;

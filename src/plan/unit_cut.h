@@ -25,9 +25,10 @@ struct UnitHints {
   std::vector<std::string> no_split_classes;  ///< Hugging Face's _no_split_modules
 };
 
-/// Cuts all parameters into units, in order of first registration. A block is, from strongest to weakest: a leaf module;
-/// a module of a no-split class; a child of a list whose class occurs at least twice among its siblings. The outermost
-/// block around a parameter wins. Names in `parameters` are "<module path>.<name>".
-std::vector<Unit> cut_units(const std::vector<ParameterInfo>& parameters, const std::vector<ModuleInfo>& modules, const UnitHints& hints, int world);
+/// Cuts all parameters into units, in order of first registration. A block is, from strongest to weakest: a leaf
+/// module; a module of a no-split class; a child of a list whose class occurs at least twice among its siblings. The
+/// outermost block around a parameter wins. Names in `parameters` are "<module path>.<name>".
+std::vector<Unit> cut_units(const std::vector<ParameterInfo>& parameters, const std::vector<ModuleInfo>& modules,
+                            const UnitHints& hints, int world);
 
 }  // namespace deepspeed::plan

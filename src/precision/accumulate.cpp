@@ -22,12 +22,14 @@ void run_on_cpu(Kernel kernel, const at::Tensor& target, const at::Tensor& sourc
   char* to_data = static_cast<char*>(target.data_ptr());
   const char* from_data = static_cast<const char*>(dense.const_data_ptr());
   at::parallel_for(0, target.numel(), kGrainNumel, [&](int64_t begin, int64_t end) {
-    kernel(to_data + begin * core::dtype_bytes(to), to, from_data + begin * core::dtype_bytes(from), from, end - begin, scale);
+    kernel(to_data + begin * core::dtype_bytes(to), to, from_data + begin * core::dtype_bytes(from), from, end - begin,
+           scale);
   });
 }
 
 void check(const at::Tensor& target, const at::Tensor& source) {
-  DS_INTERNAL_CHECK(target.numel() == source.numel() && target.is_contiguous(), "target of ", target.numel(), " elements for a source of ", source.numel());
+  DS_INTERNAL_CHECK(target.numel() == source.numel() && target.is_contiguous(), "target of ", target.numel(),
+                    " elements for a source of ", source.numel());
 }
 
 }  // namespace

@@ -24,8 +24,10 @@ void LossScaler::update(bool overflow) {
       --state_.hysteresis_left;
       return;
     }
-    DS_CHECK(state_.scale > options_.min_loss_scale, ValueError, "[precision.loss_scaler] overflow at the minimum loss scale ", options_.min_loss_scale,
-             " (step ", iteration, "): the gradients themselves are not finite. Lower the learning rate, use bf16, or look at the inputs.");
+    DS_CHECK(state_.scale > options_.min_loss_scale, ValueError,
+             "[precision.loss_scaler] overflow at the minimum loss scale ", options_.min_loss_scale, " (step ",
+             iteration,
+             "): the gradients themselves are not finite. Lower the learning rate, use bf16, or look at the inputs.");
     state_.scale = std::max(state_.scale / 2, options_.min_loss_scale);
     return;
   }

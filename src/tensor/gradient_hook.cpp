@@ -20,7 +20,8 @@ class PostHook final : public torch::autograd::FunctionPostHook {
  public:
   explicit PostHook(std::shared_ptr<Target> target) : target_(std::move(target)) {}
 
-  torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs, const torch::autograd::variable_list&) override {
+  torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs,
+                                            const torch::autograd::variable_list&) override {
     if (target_->attached) target_->function();
     return outputs;
   }
@@ -43,7 +44,8 @@ struct GradientHook::Impl {
 };
 
 GradientHook::GradientHook(const at::Tensor& parameter, std::function<void()> function) {
-  DS_INTERNAL_CHECK(parameter.is_leaf() && parameter.requires_grad(), "gradient hook on a tensor that is no trainable leaf");
+  DS_INTERNAL_CHECK(parameter.is_leaf() && parameter.requires_grad(),
+                    "gradient hook on a tensor that is no trainable leaf");
   auto target = std::make_shared<Target>();
   target->function = std::move(function);
   auto accumulator = torch::autograd::impl::grad_accumulator(parameter);

@@ -8,9 +8,9 @@
 
 namespace deepspeed::tensor {
 
-/// Attached to the parameter's gradient accumulator, which it keeps alive. Runs without the GIL, on the thread that runs
-/// backward. Detached by the destructor, after which the function is not called any more.
-/// `module.to(dtype)` and friends silently replace the accumulator: is_current() tells, reattach by making a new hook.
+/// Attached to the parameter's gradient accumulator, which it keeps alive. Runs without the GIL, on the thread that
+/// runs backward. Detached by the destructor, after which the function is not called any more. `module.to(dtype)` and
+/// friends silently replace the accumulator: is_current() tells, reattach by making a new hook.
 class GradientHook {
  public:
   /// `parameter` must be a leaf that requires a gradient. `function` must not throw through autograd more than once a

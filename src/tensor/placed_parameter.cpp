@@ -7,7 +7,9 @@
 namespace deepspeed::tensor {
 namespace {
 
-char* address(const at::Tensor& lane, int64_t offset) { return static_cast<char*>(lane.data_ptr()) + offset * lane.element_size(); }
+char* address(const at::Tensor& lane, int64_t offset) {
+  return static_cast<char*>(lane.data_ptr()) + offset * lane.element_size();
+}
 
 }  // namespace
 

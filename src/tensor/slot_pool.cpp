@@ -34,12 +34,14 @@ int SlotPool::acquire_or_grow(const std::string& reason) {
   add_slot();
   ++grown_;
   core::log_once("slot pool " + what_ + reason, core::LogLevel::kInfo,
-                 concat("[tensor.slot_pool] ", what_, ": a slot of ", slot_bytes_, " bytes was added (", count(), " now) for ", reason));
+                 concat("[tensor.slot_pool] ", what_, ": a slot of ", slot_bytes_, " bytes was added (", count(),
+                        " now) for ", reason));
   return try_acquire();
 }
 
 void SlotPool::release(int slot) {
-  DS_INTERNAL_CHECK(slot >= 0 && slot < count() && taken_[slot], "release of slot ", slot, " that is not taken in ", what_);
+  DS_INTERNAL_CHECK(slot >= 0 && slot < count() && taken_[slot], "release of slot ", slot, " that is not taken in ",
+                    what_);
   taken_[slot] = false;
 }
 

@@ -63,7 +63,8 @@ std::string BoundaryStep::find_nonfinite(int64_t step) {
       for (const plan::Piece& piece : plan::pieces_in(lane.plan, lane.owned)) {
         const int64_t in_lane = lane.owned.begin + element;
         if (in_lane < piece.in_lane.begin || in_lane >= piece.in_lane.end) continue;
-        mine = concat(store_.parameters()[piece.parameter].name, " (rank ", store_.rank(), ", element ", in_lane - piece.in_lane.begin + piece.in_parameter.begin, ")");
+        mine = concat(store_.parameters()[piece.parameter].name, " (rank ", store_.rank(), ", element ",
+                      in_lane - piece.in_lane.begin + piece.in_parameter.begin, ")");
       }
     }
   }
@@ -88,7 +89,8 @@ StepResult BoundaryStep::inspect(const StepOptions& options) {
   return result;
 }
 
-void BoundaryStep::apply(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, const StepResult& inspected, int64_t step) {
+void BoundaryStep::apply(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups,
+                         const StepResult& inspected, int64_t step) {
   advance_segments();
   if (const auto* with_norms = dynamic_cast<const optim::ParameterNormOptimizer*>(&optimizer)) {
     step_with_norms(*with_norms, groups, inspected.scale, step);
@@ -119,11 +121,14 @@ void BoundaryStep::gather(size_t unit, int64_t step, std::vector<comm::Work>& wo
   const UnitBuffers& buffers = store_.units()[unit];
   for (const LaneBuffers& lane : buffers.lanes) {
     if (!lane.plan.trainable) continue;
-    works.push_back(data_.all_gather(lane.parameters, {.step = step, .phase = comm::Phase::kGather, .unit = static_cast<int>(unit), .name = buffers.name}));
+    works.push_back(data_.all_gather(
+        lane.parameters,
+        {.step = step, .phase = comm::Phase::kGather, .unit = static_cast<int>(unit), .name = buffers.name}));
   }
 }
 
-void BoundaryStep::step_elementwise(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
+void BoundaryStep::step_elementwise(const optim::RangeOptimizer& optimizer,
+                                    std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
   std::vector<comm::Work> works;
   for (size_t unit = 0; unit < store_.units().size(); ++unit) {
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
@@ -134,7 +139,8 @@ void BoundaryStep::step_elementwise(const optim::RangeOptimizer& optimizer, std:
   for (comm::Work& work : works) work.wait();
 }
 
-void BoundaryStep::step_with_norms(const optim::ParameterNormOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
+void BoundaryStep::step_with_norms(const optim::ParameterNormOptimizer& optimizer,
+                                   std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
   const auto count = static_cast<int64_t>(store_.parameters().size());
   at::Tensor norms = at::zeros({2 * count}, at::kDouble);  // squares of weights, then of updates
   const std::span<double> weights(norms.data_ptr<double>(), count);

@@ -36,7 +36,8 @@ class BoundaryStep {
   StepResult inspect(const StepOptions& options);
 
   /// Unless inspect() found an overflow: steps every owned range with the scale that it found, and gathers. Collective.
-  void apply(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, const StepResult& inspected, int64_t step);
+  void apply(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups,
+             const StepResult& inspected, int64_t step);
 
   /// Updates done so far, a parameter; in checkpoints.
   std::vector<int64_t>& parameter_steps() { return parameter_steps_; }
@@ -48,8 +49,10 @@ class BoundaryStep {
   double partial_of(int rank) const;
   std::string find_nonfinite(int64_t step);
   void advance_segments();
-  void step_elementwise(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step);
-  void step_with_norms(const optim::ParameterNormOptimizer& optimizer, std::span<const optim::Hyperparameters> groups, double scale, int64_t step);
+  void step_elementwise(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups,
+                        double scale, int64_t step);
+  void step_with_norms(const optim::ParameterNormOptimizer& optimizer, std::span<const optim::Hyperparameters> groups,
+                       double scale, int64_t step);
   void gather(size_t unit, int64_t step, std::vector<comm::Work>& works);
 
   LaneStore& store_;

@@ -5,7 +5,8 @@
 
 namespace deepspeed::zero {
 
-at::Tensor gather_lane(const LaneStore& store, const LaneBuffers& lane, const at::Tensor& owned, comm::Communicator& data, const comm::Tag& tag) {
+at::Tensor gather_lane(const LaneStore& store, const LaneBuffers& lane, const at::Tensor& owned,
+                       comm::Communicator& data, const comm::Tag& tag) {
   if (!store.options().lifetimes.states_sharded) return owned;
   at::Tensor whole = at::zeros({lane.plan.numel}, owned.options());
   lane.owned_part(whole).copy_(owned);
@@ -13,11 +14,13 @@ at::Tensor gather_lane(const LaneStore& store, const LaneBuffers& lane, const at
   return whole;
 }
 
-void cut_into_owned(const LaneBuffers& lane, const plan::Range& parameter_range, const at::Tensor& value, const at::Tensor& owned) {
+void cut_into_owned(const LaneBuffers& lane, const plan::Range& parameter_range, const at::Tensor& value,
+                    const at::Tensor& owned) {
   const plan::Range mine = plan::intersect(parameter_range, lane.owned);
   if (mine.empty()) return;
   const at::Tensor flat = value.detach().reshape({-1});
-  owned.narrow(0, mine.begin - lane.owned.begin, mine.numel()).copy_(flat.narrow(0, mine.begin - parameter_range.begin, mine.numel()));
+  owned.narrow(0, mine.begin - lane.owned.begin, mine.numel())
+      .copy_(flat.narrow(0, mine.begin - parameter_range.begin, mine.numel()));
 }
 
 }  // namespace deepspeed::zero

@@ -13,8 +13,8 @@ bool GradientViews::is_visible(int parameter, bool reduced) const {
   const Location& where = store_.location(parameter);
   const LaneBuffers& lane = store_.units()[where.unit].lanes[where.lane];
   const at::Tensor& tensor = store_.parameters()[parameter].tensor;
-  return store_.options().lifetimes.gradients != plan::Lifetime::kUntilReduced && lane.plan.trainable && tensor.requires_grad() &&
-         tensor.scalar_type() == lane.gradients.scalar_type();
+  return store_.options().lifetimes.gradients != plan::Lifetime::kUntilReduced && lane.plan.trainable &&
+         tensor.requires_grad() && tensor.scalar_type() == lane.gradients.scalar_type();
 }
 
 void GradientViews::publish(bool reduced) {
@@ -24,7 +24,8 @@ void GradientViews::publish(bool reduced) {
     at::Tensor& view = views_[parameter];
     if (!view.defined()) {
       const Location& where = store_.location(parameter);
-      view = tensor::view_with_own_storage(store_.units()[where.unit].lanes[where.lane].gradients, where.range.begin, tensor.sizes());
+      view = tensor::view_with_own_storage(store_.units()[where.unit].lanes[where.lane].gradients, where.range.begin,
+                                           tensor.sizes());
     }
     tensor.mutable_grad() = view;
   }
@@ -50,7 +51,8 @@ bool GradientViews::adopt_replaced() {
     if (!lane.plan.trainable || !tensor.mutable_grad().defined() || is_ours(parameter)) continue;
     const plan::Range mine = plan::intersect(where.range, lane.owned);
     if (!mine.empty()) {
-      const at::Tensor source = tensor.grad().detach().reshape({-1}).narrow(0, mine.begin - where.range.begin, mine.numel());
+      const at::Tensor source =
+          tensor.grad().detach().reshape({-1}).narrow(0, mine.begin - where.range.begin, mine.numel());
       precision::scale_into(lane.owned_gradient.narrow(0, mine.begin - lane.owned.begin, mine.numel()), source, 1.0);
     }
     tensor.mutable_grad().reset();

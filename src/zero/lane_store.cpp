@@ -15,14 +15,16 @@
 namespace deepspeed::zero {
 namespace {
 
-at::TensorOptions options_of(c10::ScalarType type, c10::Device device) { return at::TensorOptions().dtype(type).device(device); }
+at::TensorOptions options_of(c10::ScalarType type, c10::Device device) {
+  return at::TensorOptions().dtype(type).device(device);
+}
 
 int64_t bytes_of(const at::Tensor& tensor) { return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0; }
 
 }  // namespace
 
-LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units, const Options& options,
-                     const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data)
+LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units,
+                     const Options& options, const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data)
     : parameters_(std::move(parameters)),
       options_(options),
       state_specs_(state_specs),
@@ -34,7 +36,9 @@ LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::
   make_slots();
 }
 
-c10::ScalarType LaneStore::accumulation_type() const { return tensor::to_scalar_type(options_.accumulation_dtype.value_or(core::Dtype::kFloat32)); }
+c10::ScalarType LaneStore::accumulation_type() const {
+  return tensor::to_scalar_type(options_.accumulation_dtype.value_or(core::Dtype::kFloat32));
+}
 
 c10::ScalarType LaneStore::wire_type() const {
   return options_.communication_dtype ? tensor::to_scalar_type(*options_.communication_dtype) : accumulation_type();
@@ -48,13 +52,15 @@ void LaneStore::allocate(const std::vector<plan::Unit>& units) {
     for (const plan::Lane& plan : unit.lanes) {
       const int unit_index = static_cast<int>(units_.size()) - 1;
       const int lane_index = static_cast<int>(buffers.lanes.size());
-      for (const plan::Placement& placement : plan.placements) locations_[placement.parameter] = {unit_index, lane_index, placement.range};
+      for (const plan::Placement& placement : plan.placements)
+        locations_[placement.parameter] = {unit_index, lane_index, placement.range};
       LaneBuffers& lane = buffers.lanes.emplace_back();
       lane.plan = plan;
       lane.owned = options_.lifetimes.states_sharded ? plan.shard(rank_, world_) : plan::Range{0, plan.numel};
       lane.parameters = at::zeros({plan.numel}, options_of(tensor::to_scalar_type(plan.dtype), device_));
       if (!plan.trainable) continue;
-      DS_CHECK(plan.dtype != core::Dtype::kFloat64, NotSupported, "[zero] parameter ", parameters_[plan.placements.front().parameter].name,
+      DS_CHECK(plan.dtype != core::Dtype::kFloat64, NotSupported, "[zero] parameter ",
+               parameters_[plan.placements.front().parameter].name,
                " is float64: trainable parameters are float32, bfloat16 or float16. Convert the model with .float().");
       const bool whole = options_.lifetimes.gradients != plan::Lifetime::kUntilReduced;
       const auto gradient_options = options_of(accumulation_type(), device_);
@@ -64,8 +70,10 @@ void LaneStore::allocate(const std::vector<plan::Unit>& units) {
       } else {
         lane.owned_gradient = at::zeros({lane.owned.numel()}, gradient_options);
       }
-      lane.master = lane.needs_master_copy() ? at::zeros({lane.owned.numel()}, options_of(at::kFloat, device_)) : lane.owned_part(lane.parameters);
-      for (const optim::StateSpec& spec : state_specs_) lane.states.push_back(at::full({lane.owned.numel()}, spec.initial_value, options_of(at::kFloat, device_)));
+      lane.master = lane.needs_master_copy() ? at::zeros({lane.owned.numel()}, options_of(at::kFloat, device_))
+                                             : lane.owned_part(lane.parameters);
+      for (const optim::StateSpec& spec : state_specs_)
+        lane.states.push_back(at::full({lane.owned.numel()}, spec.initial_value, options_of(at::kFloat, device_)));
     }
   }
 }
@@ -77,10 +85,12 @@ void LaneStore::fill_from_parameters(comm::Communicator& data) {
     const Location& where = locations_[index];
     LaneBuffers& lane = units_[where.unit].lanes[where.lane];
     at::Tensor values = parameter.tensor.detach().contiguous().view({-1});
-    if (values.numel() > 0) data.broadcast(values, 0, {.phase = comm::Phase::kSetup, .unit = where.unit, .name = parameter.name}).wait();
+    if (values.numel() > 0)
+      data.broadcast(values, 0, {.phase = comm::Phase::kSetup, .unit = where.unit, .name = parameter.name}).wait();
     const plan::Range mine = plan::intersect(where.range, lane.owned);
     if (lane.plan.trainable && lane.needs_master_copy() && !mine.empty()) {
-      lane.master.narrow(0, mine.begin - lane.owned.begin, mine.numel()).copy_(values.narrow(0, mine.begin - where.range.begin, mine.numel()));
+      lane.master.narrow(0, mine.begin - lane.owned.begin, mine.numel())
+          .copy_(values.narrow(0, mine.begin - where.range.begin, mine.numel()));
     }
     if (values.numel() > 0) parameter.tensor.set_data(values.view(parameter.tensor.sizes()));
     tensor::place_in_lane(parameter.tensor, lane.parameters, where.range.begin);
@@ -101,10 +111,13 @@ int64_t LaneStore::slot_offset_bytes(int unit, int lane) const {
   return offset;
 }
 
-int64_t LaneStore::slot_bytes(int unit) const { return slot_offset_bytes(unit, static_cast<int>(units_[unit].lanes.size())); }
+int64_t LaneStore::slot_bytes(int unit) const {
+  return slot_offset_bytes(unit, static_cast<int>(units_[unit].lanes.size()));
+}
 
 at::Tensor LaneStore::slot_view(int slot, int unit, int lane) {
-  return gradient_slots_->view(slot, slot_offset_bytes(unit, lane), units_[unit].lanes[lane].plan.numel, accumulation_type());
+  return gradient_slots_->view(slot, slot_offset_bytes(unit, lane), units_[unit].lanes[lane].plan.numel,
+                               accumulation_type());
 }
 
 void LaneStore::make_slots() {
@@ -116,7 +129,8 @@ tensor::SlotPool& LaneStore::gradient_slots_or_make() {
     int64_t largest = 0;
     for (int unit = 0; unit < static_cast<int>(units_.size()); ++unit) largest = std::max(largest, slot_bytes(unit));
     const bool planned = options_.lifetimes.gradients == plan::Lifetime::kUntilReduced;
-    gradient_slots_ = std::make_unique<tensor::SlotPool>("gradients", largest, planned ? (options_.overlap_comm ? 2 : 1) : 0, device_);
+    gradient_slots_ = std::make_unique<tensor::SlotPool>("gradients", largest,
+                                                         planned ? (options_.overlap_comm ? 2 : 1) : 0, device_);
   }
   return *gradient_slots_;
 }
@@ -125,7 +139,8 @@ void LaneStore::keep_gradients_whole(int unit) {
   for (LaneBuffers& lane : units_[unit].lanes) {
     if (!lane.plan.trainable || lane.gradients.defined()) continue;
     core::log_once("whole gradients", core::LogLevel::kInfo,
-                   "[zero] no_sync keeps whole gradients on every rank until the next reduction; this needs memory that the stage alone would not");
+                   "[zero] no_sync keeps whole gradients on every rank until the next reduction; this needs memory "
+                   "that the stage alone would not");
     lane.gradients = at::zeros({lane.plan.numel}, options_of(accumulation_type(), device_));
   }
 }
@@ -136,13 +151,15 @@ void LaneStore::reattach_parameters() {
     const Location& where = locations_[index];
     const at::Tensor& lane = units_[where.unit].lanes[where.lane].parameters;
     if (tensor::is_placed(parameter, lane, where.range.begin)) continue;
-    DS_CHECK(parameter.numel() == where.range.numel(), ValueError, "[zero] parameter ", parameters_[index].name, " has ", parameter.numel(),
-             " elements now, ", where.range.numel(), " at initialize. Call destroy() and initialize() again after resizing a model.");
+    DS_CHECK(parameter.numel() == where.range.numel(), ValueError, "[zero] parameter ", parameters_[index].name,
+             " has ", parameter.numel(), " elements now, ", where.range.numel(),
+             " at initialize. Call destroy() and initialize() again after resizing a model.");
     tensor::place_in_lane(parameter, lane, where.range.begin);
     LaneBuffers& buffers = units_[where.unit].lanes[where.lane];
     const plan::Range mine = plan::intersect(where.range, buffers.owned);
     if (buffers.plan.trainable && buffers.needs_master_copy() && !mine.empty()) {
-      buffers.master.narrow(0, mine.begin - buffers.owned.begin, mine.numel()).copy_(lane.narrow(0, mine.begin, mine.numel()));
+      buffers.master.narrow(0, mine.begin - buffers.owned.begin, mine.numel())
+          .copy_(lane.narrow(0, mine.begin, mine.numel()));
     }
   }
 }
@@ -153,7 +170,8 @@ HeldBytes LaneStore::held_bytes() const {
     for (const LaneBuffers& lane : unit.lanes) {
       held.parameters += bytes_of(lane.parameters);
       held.gradients += lane.gradients.defined() ? bytes_of(lane.gradients) : 0;
-      if (!lane.gradients.defined() || options_.lifetimes.gradients == plan::Lifetime::kUntilReduced) held.gradients += bytes_of(lane.owned_gradient);
+      if (!lane.gradients.defined() || options_.lifetimes.gradients == plan::Lifetime::kUntilReduced)
+        held.gradients += bytes_of(lane.owned_gradient);
       if (lane.plan.trainable && lane.needs_master_copy()) held.states += bytes_of(lane.master);
       for (const at::Tensor& state : lane.states) held.states += bytes_of(state);
     }

@@ -22,12 +22,12 @@ namespace deepspeed::zero {
 /// One lane's buffers. All are 1-D and kept for the engine's life.
 struct LaneBuffers {
   plan::Lane plan;
-  plan::Range owned;           ///< what this rank steps, in lane elements: its shard, or the whole lane
-  at::Tensor parameters;       ///< [numel], compute dtype; every parameter's data lies in it
-  at::Tensor gradients;        ///< [numel], accumulation dtype; undefined where gradients live in slots
-  at::Tensor owned_gradient;   ///< [owned], a view of `gradients` where those are whole
-  at::Tensor master;           ///< [owned], float32; a view of `parameters` where these are float32
-  std::vector<at::Tensor> states;  ///< [owned], float32, in the optimizer's order
+  plan::Range owned;                     ///< what this rank steps, in lane elements: its shard, or the whole lane
+  at::Tensor parameters;                 ///< [numel], compute dtype; every parameter's data lies in it
+  at::Tensor gradients;                  ///< [numel], accumulation dtype; undefined where gradients live in slots
+  at::Tensor owned_gradient;             ///< [owned], a view of `gradients` where those are whole
+  at::Tensor master;                     ///< [owned], float32; a view of `parameters` where these are float32
+  std::vector<at::Tensor> states;        ///< [owned], float32, in the optimizer's order
   std::vector<optim::Segment> segments;  ///< of the owned range, filled at each boundary
 
   bool needs_master_copy() const { return plan.dtype != core::Dtype::kFloat32; }
@@ -59,8 +59,8 @@ class LaneStore {
  public:
   /// Moves every parameter into its lane, after rank 0's values were sent to all; masters are taken before the cast to
   /// the compute dtype. `parameters` and `units` index alike. Collective.
-  LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units, const Options& options,
-            const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data);
+  LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units,
+            const Options& options, const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data);
 
   /// Gives every parameter an ordinary storage back.
   void release_parameters();

@@ -8,9 +8,11 @@
 
 namespace deepspeed::zero {
 
-OwnerStep::OwnerStep(LaneStore& store, comm::Communicator& data) : store_(store), data_(data), masters_(store.parameters().size()) {
+OwnerStep::OwnerStep(LaneStore& store, comm::Communicator& data)
+    : store_(store), data_(data), masters_(store.parameters().size()) {
   std::vector<int64_t> numels;
-  for (size_t index = 0; index < store.parameters().size(); ++index) numels.push_back(store.location(static_cast<int>(index)).range.numel());
+  for (size_t index = 0; index < store.parameters().size(); ++index)
+    numels.push_back(store.location(static_cast<int>(index)).range.numel());
   owners_ = plan::assign_owners(numels, data.size());
   refresh_masters(0);
 }
@@ -19,10 +21,15 @@ void OwnerStep::refresh_masters(int64_t step) {
   for (size_t unit = 0; unit < store_.units().size(); ++unit) {
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
       if (!lane.plan.trainable || !lane.needs_master_copy()) continue;
-      const at::Tensor whole = gather_lane(store_, lane, lane.master, data_, {.step = step, .phase = comm::Phase::kGather, .unit = static_cast<int>(unit), .name = store_.units()[unit].name});
+      const at::Tensor whole = gather_lane(store_, lane, lane.master, data_,
+                                           {.step = step,
+                                            .phase = comm::Phase::kGather,
+                                            .unit = static_cast<int>(unit),
+                                            .name = store_.units()[unit].name});
       for (const plan::Placement& placement : lane.plan.placements) {
         if (!owns(placement.parameter)) continue;
-        const at::Tensor value = whole.narrow(0, placement.range.begin, placement.range.numel()).view(store_.parameters()[placement.parameter].tensor.sizes());
+        const at::Tensor value = whole.narrow(0, placement.range.begin, placement.range.numel())
+                                     .view(store_.parameters()[placement.parameter].tensor.sizes());
         at::Tensor& master = masters_[placement.parameter];
         master.defined() ? void(master.copy_(value)) : void(master = value.clone());
       }
@@ -39,12 +46,17 @@ std::vector<OwnedParameter> OwnerStep::begin(double scale, int64_t step) {
   for (size_t unit = 0; unit < store_.units().size(); ++unit) {
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
       if (!lane.plan.trainable) continue;
-      const comm::Tag tag{.step = step, .phase = comm::Phase::kReduce, .unit = static_cast<int>(unit), .name = store_.units()[unit].name};
+      const comm::Tag tag{.step = step,
+                          .phase = comm::Phase::kReduce,
+                          .unit = static_cast<int>(unit),
+                          .name = store_.units()[unit].name};
       const at::Tensor whole = gather_lane(store_, lane, lane.owned_gradient, data_, tag);
       for (const plan::Placement& placement : lane.plan.placements) {
         if (!owns(placement.parameter)) continue;
-        const at::Tensor gradient = whole.narrow(0, placement.range.begin, placement.range.numel()).to(at::kFloat).mul(scale);
-        owned.push_back({placement.parameter, value_of(placement.parameter), gradient.view(store_.parameters()[placement.parameter].tensor.sizes())});
+        const at::Tensor gradient =
+            whole.narrow(0, placement.range.begin, placement.range.numel()).to(at::kFloat).mul(scale);
+        owned.push_back({placement.parameter, value_of(placement.parameter),
+                         gradient.view(store_.parameters()[placement.parameter].tensor.sizes())});
       }
     }
   }
@@ -59,8 +71,16 @@ void OwnerStep::finish(int64_t step) {
         if (placement.range.empty()) continue;
         const at::Tensor place = lane.parameters.narrow(0, placement.range.begin, placement.range.numel());
         // What travels: the float32 master, which for float32 lanes is the parameter's own place.
-        const at::Tensor value = !lane.needs_master_copy() ? place : owns(placement.parameter) ? masters_[placement.parameter].view({-1}) : at::empty(place.sizes(), lane.master.options());
-        data_.broadcast(value, owners_[placement.parameter], {.step = step, .phase = comm::Phase::kGather, .unit = static_cast<int>(unit), .name = store_.parameters()[placement.parameter].name}).wait();
+        const at::Tensor value = !lane.needs_master_copy()   ? place
+                                 : owns(placement.parameter) ? masters_[placement.parameter].view({-1})
+                                                             : at::empty(place.sizes(), lane.master.options());
+        data_
+            .broadcast(value, owners_[placement.parameter],
+                       {.step = step,
+                        .phase = comm::Phase::kGather,
+                        .unit = static_cast<int>(unit),
+                        .name = store_.parameters()[placement.parameter].name})
+            .wait();
         if (!lane.needs_master_copy()) continue;
         place.copy_(value);
         cut_into_owned(lane, placement.range, value, lane.master);

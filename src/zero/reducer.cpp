@@ -25,7 +25,8 @@ Reducer::Reducer(LaneStore& store, comm::Communicator& data) : store_(store), da
   for (size_t unit = 0; unit < units_.size(); ++unit) {
     for (const LaneBuffers& lane : store.units()[unit].lanes) {
       if (!lane.plan.trainable) continue;
-      for (const plan::Placement& placement : lane.plan.placements) units_[unit].parameters.push_back(placement.parameter);
+      for (const plan::Placement& placement : lane.plan.placements)
+        units_[unit].parameters.push_back(placement.parameter);
     }
   }
   const Options& options = store.options();
@@ -63,7 +64,8 @@ void Reducer::agree_order() {
   std::copy(mine.begin(), mine.end(), order.data_ptr<int64_t>());
   if (data_.size() > 1 && !mine.empty()) {
     order = order.to(data_.control_device());
-    data_.broadcast(order, 0, {.step = step_, .phase = comm::Phase::kSetup, .unit = -1, .name = "the reduction order"}).wait();
+    data_.broadcast(order, 0, {.step = step_, .phase = comm::Phase::kSetup, .unit = -1, .name = "the reduction order"})
+        .wait();
     order = order.cpu();
   }
   order_.assign(order.data_ptr<int64_t>(), order.data_ptr<int64_t>() + order.numel());
@@ -85,7 +87,8 @@ void Reducer::apply(const BackwardSettings& settings) {
 at::Tensor Reducer::target(int unit, int parameter) {
   const Location& where = store_.location(parameter);
   const LaneBuffers& lane = store_.units()[unit].lanes[where.lane];
-  const at::Tensor whole = units_[unit].open == Open::kLane ? lane.gradients : store_.slot_view(units_[unit].slot, unit, where.lane);
+  const at::Tensor whole =
+      units_[unit].open == Open::kLane ? lane.gradients : store_.slot_view(units_[unit].slot, unit, where.lane);
   return whole.narrow(0, where.range.begin, where.range.numel());
 }
 
@@ -147,7 +150,8 @@ int Reducer::acquire_slot(int unit) {
   // Slots that are on their way come back by waiting; only units that wait for their turn make the pool grow.
   while (true) {
     if (const int slot = pool.try_acquire(); slot >= 0) return slot;
-    const bool returns = std::any_of(in_flight_.begin(), in_flight_.end(), [](const InFlight& flight) { return flight.from == Open::kSlot; });
+    const bool returns = std::any_of(in_flight_.begin(), in_flight_.end(),
+                                     [](const InFlight& flight) { return flight.from == Open::kSlot; });
     if (!returns) return pool.acquire_or_grow(store_.units()[unit].name);
     finish_front();
   }
@@ -180,7 +184,9 @@ void Reducer::launch_ready() {
   }
 }
 
-comm::Tag Reducer::tag(int unit) const { return {.step = step_, .phase = comm::Phase::kReduce, .unit = unit, .name = store_.units()[unit].name}; }
+comm::Tag Reducer::tag(int unit) const {
+  return {.step = step_, .phase = comm::Phase::kReduce, .unit = unit, .name = store_.units()[unit].name};
+}
 
 void Reducer::launch(int unit) {
   UnitState& state = units_[unit];
@@ -190,7 +196,8 @@ void Reducer::launch(int unit) {
   const auto& lanes = store_.units()[unit].lanes;
   for (size_t index = 0; index < lanes.size(); ++index) {
     if (!lanes[index].plan.trainable) continue;
-    const at::Tensor buffer = state.open == Open::kLane ? lanes[index].gradients : store_.slot_view(state.slot, unit, static_cast<int>(index));
+    const at::Tensor buffer = state.open == Open::kLane ? lanes[index].gradients
+                                                        : store_.slot_view(state.slot, unit, static_cast<int>(index));
     flight.works.push_back(data_.reduce_scatter(buffer, reduce_scale_, store_.wire_type(), tag(unit)));
     if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffer, tag(unit)));
   }
@@ -204,7 +211,8 @@ void Reducer::launch(int unit) {
 
 void Reducer::merge_lane(LaneBuffers& lane, const at::Tensor& reduced, bool add) {
   const at::Tensor own = lane.owned_part(reduced);
-  add ? precision::add_scaled_into(lane.owned_gradient, own, 1.0) : precision::scale_into(lane.owned_gradient, own, 1.0);
+  add ? precision::add_scaled_into(lane.owned_gradient, own, 1.0)
+      : precision::scale_into(lane.owned_gradient, own, 1.0);
 }
 
 void Reducer::finish_front() {
@@ -237,7 +245,10 @@ void Reducer::reduce_late() {
   for (size_t unit = 0; unit < units_.size(); ++unit) flags[unit] = units_[unit].late ? 1.0F : 0.0F;
   if (data_.size() > 1) {
     late = late.to(data_.control_device());
-    data_.all_reduce(late, 1.0, {.step = step_, .phase = comm::Phase::kReduce, .unit = -1, .name = "the list of late gradients"}).wait();
+    data_
+        .all_reduce(late, 1.0,
+                    {.step = step_, .phase = comm::Phase::kReduce, .unit = -1, .name = "the list of late gradients"})
+        .wait();
     late = late.cpu();
     flags = late.data_ptr<float>();
   }
@@ -295,12 +306,34 @@ void Reducer::fill_missing() {
 void Reducer::start_window() {
   const std::lock_guard lock(mutex_);
   DS_INTERNAL_CHECK(in_flight_.empty(), "a boundary step with ", in_flight_.size(), " reductions on their way");
+  reset_units();
+}
+
+void Reducer::reset_units() {
   for (UnitState& unit : units_) {
     if (unit.open == Open::kSlot) store_.gradient_slots()->release(unit.slot);
     unit.open = Open::kNone;
     unit.slot = -1;
     unit.late = unit.filled = unit.in_lane = unit.launched = false;
   }
+}
+
+void Reducer::abandon_backward() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (InFlight& flight : in_flight_) {
+    for (comm::Work& work : flight.works) {
+      try {
+        work.wait();                     // its buffers must not be touched before
+      } catch (const std::exception&) {  // the first error is already on its way to the caller
+      }
+    }
+    if (flight.from == Open::kSlot) store_.gradient_slots()->release(flight.slot);
+  }
+  in_flight_.clear();
+  reset_units();
+  for (ParameterState& parameter : parameters_) parameter.ready = 0;
+  next_ = 0;
+  in_backward_ = false;
 }
 
 }  // namespace deepspeed::zero

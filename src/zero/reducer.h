@@ -43,8 +43,8 @@ class Reducer {
   /// Before each backward.
   void begin_backward(const BackwardSettings& settings);
 
-  /// Asked at the first gradient of a backward that nobody announced (a plain loss.backward()); who answers also sees to
-  /// it that backward_done() is called when that backward ends.
+  /// Asked at the first gradient of a backward that nobody announced (a plain loss.backward()); who answers also sees
+  /// to it that backward_done() is called when that backward ends.
   void on_unannounced_backward(std::function<BackwardSettings()> settings) { unannounced_ = std::move(settings); }
 
   /// The parameter's `.grad` is complete for this node: adds it into its lane and clears it.
@@ -55,6 +55,9 @@ class Reducer {
 
   /// Whether gradient_ready came since the last backward_done.
   bool in_backward() const { return in_backward_; }
+
+  /// A backward ended with an exception: what this window gathered is dropped, so that the next one starts clean.
+  void abandon_backward() noexcept;
 
   /// After the boundary step: the next gradients start afresh.
   void start_window();
@@ -73,10 +76,10 @@ class Reducer {
   struct UnitState {
     Open open = Open::kNone;  // where gradients of this unit go now
     int slot = -1;
-    bool launched = false;  // in this backward
-    bool in_lane = false;   // the whole lanes hold the reduced sum of this window (stages 0 and 1)
-    bool filled = false;    // the owned gradients hold something of this window
-    bool late = false;      // open holds gradients that came after the launch
+    bool launched = false;        // in this backward
+    bool in_lane = false;         // the whole lanes hold the reduced sum of this window (stages 0 and 1)
+    bool filled = false;          // the owned gradients hold something of this window
+    bool late = false;            // open holds gradients that came after the launch
     std::vector<int> parameters;  // trainable ones
   };
   struct ParameterState {
@@ -108,6 +111,7 @@ class Reducer {
   void merge_lane(LaneBuffers& lane, const at::Tensor& reduced, bool add);
   void reduce_late();
   void learn_counts();
+  void reset_units();
   bool whole_on_every_rank() const { return !store_.options().lifetimes.states_sharded; }
   bool lives_in_lane() const { return store_.options().lifetimes.gradients != plan::Lifetime::kUntilReduced; }
   comm::Tag tag(int unit) const;

@@ -82,16 +82,16 @@ TEST(Manifest, ContradictionsNameTheEntry) {
 
 TEST(Manifest, ElementsThatNobodyWroteAreNamed) {
   Manifest manifest = sample_manifest();
-  manifest.entries[2].range.begin = 6;
+  manifest.entries[2].range.begin = 6;  // leaves out element 5 of its box: row 1, column 5 of the tensor
   const auto error = message_of<CheckpointError>([&] { check_coverage(manifest, "m"); });
-  EXPECT_NE(error.find("'w', state 'weight', from element 17 to 18 of 24"), std::string::npos) << error;
+  EXPECT_NE(error.find("'w', state 'weight', from element 11 to 12 of 24"), std::string::npos) << error;
 }
 
 TEST(Manifest, NoMutationCrashesTheParser) {
   const std::string whole = manifest_text(sample_manifest());
   const std::string body = whole.substr(whole.find('\n') + 1);
   std::mt19937 random(12);
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < 10'000; ++round) {
     std::string text = body;
     for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
       const size_t at = random() % text.size();

@@ -103,10 +103,13 @@ TEST(Communicator, AfterADeathEveryWaitFailsAtOnceAndNamesTheCollective) {
     const at::Tensor lane = at::ones({300});
     for (int i = 0; i < 2; ++i) {
       try {
-        communicator->reduce_scatter(lane, 1.0, at::kFloat, {.step = 9, .phase = Phase::kReduce, .unit = 4, .name = "layers.4"}).wait();
+        communicator
+            ->reduce_scatter(lane, 1.0, at::kFloat, {.step = 9, .phase = Phase::kReduce, .unit = 4, .name = "layers.4"})
+            .wait();
         ADD_FAILURE() << "expected CommError";
       } catch (const CommError& error) {
-        EXPECT_NE(std::string(error.what()).find("gradient reduction of layers.4 in step 9"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("gradient reduction of layers.4 in step 9"), std::string::npos)
+            << error.what();
       }
     }
   });

@@ -18,7 +18,9 @@ TEST(GlooGroup, NoVtableOfGlooOrC10dIsEmittedHere) {
   while (std::fgets(line.data(), line.size(), pipe.get()) != nullptr) {
     ++symbols;
     const std::string text(line.data());
-    EXPECT_FALSE(text.find("vtable for gloo::") != std::string::npos || text.find("vtable for c10d::ProcessGroupGloo") != std::string::npos) << text;
+    EXPECT_FALSE(text.find("vtable for gloo::") != std::string::npos ||
+                 text.find("vtable for c10d::ProcessGroupGloo") != std::string::npos)
+        << text;
   }
   EXPECT_GT(symbols, 100) << command << " listed nothing";
 }

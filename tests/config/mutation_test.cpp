@@ -61,7 +61,7 @@ TEST(Mutation, DamagedTextGivesAConfigOrAConfigError) {
   Mutator mutator(20261123);
   int accepted = 0;
   int refused = 0;
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 10'000; ++i) {
     const std::string text = mutator.mutate(std::string(kSeed));
     try {
       Config config = load_config(text, "mutation");
@@ -73,8 +73,8 @@ TEST(Mutation, DamagedTextGivesAConfigOrAConfigError) {
       FAIL() << error.what() << " for\n" << text;
     }
   }
-  EXPECT_GT(accepted, 500);
-  EXPECT_GT(refused, 5'000);
+  EXPECT_GT(accepted, 250);
+  EXPECT_GT(refused, 2'500);
 }
 
 TEST(Mutation, EveryPrefixOfAConfigIsRefused) {

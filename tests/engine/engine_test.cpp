@@ -16,14 +16,15 @@
 namespace deepspeed::testing {
 namespace {
 
-
 std::shared_ptr<OracleModel> make_plain(int seed) {
   at::manual_seed(seed);
   return oracle_rows().front().make();
 }
 
-std::unique_ptr<detail::TrainingEngine> make_engine(RankContext& context, OracleModel& model, const OracleSetup& setup) {
-  return std::make_unique<detail::TrainingEngine>(detail::describe(model, {}), config_text(setup, context.world()), context.new_group());
+std::unique_ptr<detail::TrainingEngine> make_engine(RankContext& context, OracleModel& model,
+                                                    const OracleSetup& setup) {
+  return std::make_unique<detail::TrainingEngine>(detail::describe(model, {}), config_text(setup, context.world()),
+                                                  context.new_group());
 }
 
 float train_step(RankContext& context, detail::TrainingEngine& engine, OracleModel& model, int step) {
@@ -45,7 +46,8 @@ TEST(Checkpoint, LoadsOnAnotherStageAndWorldSizeWithEqualStateAndLosses) {
     const auto engine = make_engine(context, *model, saved);
     for (int step = 0; step < 2; ++step) train_step(context, *engine, *model, step);
     engine->save_checkpoint(folder, "two", R"({"note": "kept"})", {}, true, false);
-    std::vector<at::Tensor> values = {engine->full_fp32_parameter("first.weight"), engine->full_optimizer_state("first.weight", "exp_avg"),
+    std::vector<at::Tensor> values = {engine->full_fp32_parameter("first.weight"),
+                                      engine->full_optimizer_state("first.weight", "exp_avg"),
                                       engine->full_optimizer_state("trunk.1.bias", "exp_avg_sq")};
     const float next = train_step(context, *engine, *model, 2);
     if (context.rank() == 0) {
@@ -68,8 +70,9 @@ TEST(Checkpoint, LoadsOnAnotherStageAndWorldSizeWithEqualStateAndLosses) {
         std::ifstream in(folder + "/expected", std::ios::binary);
         float next = 0;
         in.read(reinterpret_cast<char*>(&next), sizeof(next));
-        for (const at::Tensor& value : {engine->full_fp32_parameter("first.weight"), engine->full_optimizer_state("first.weight", "exp_avg"),
-                                        engine->full_optimizer_state("trunk.1.bias", "exp_avg_sq")}) {
+        for (const at::Tensor& value :
+             {engine->full_fp32_parameter("first.weight"), engine->full_optimizer_state("first.weight", "exp_avg"),
+              engine->full_optimizer_state("trunk.1.bias", "exp_avg_sq")}) {
           at::Tensor expected = at::empty_like(value);
           in.read(static_cast<char*>(expected.data_ptr()), static_cast<std::streamsize>(expected.nbytes()));
           EXPECT_TRUE(at::equal(value, expected)) << "stage " << stage << ", " << world << " ranks";
@@ -110,8 +113,9 @@ TEST(Engine, HeldBytesAreTheFormulaWithinTwoPercent) {
       for (const int stage : {0, 1, 2}) {
         torch::nn::Sequential model;
         for (int layer = 0; layer < 6; ++layer) model->push_back(torch::nn::Linear(256, 256));
-        detail::TrainingEngine engine(detail::describe(*model, {}), config_text({.stage = stage, .dtype = dtype, .optimizer = "adamw"}, context.world()),
-                                      context.new_group());
+        detail::TrainingEngine engine(
+            detail::describe(*model, {}),
+            config_text({.stage = stage, .dtype = dtype, .optimizer = "adamw"}, context.world()), context.new_group());
         const auto memory = engine.memory();
         EXPECT_NEAR(memory.at("total") / memory.at("formula_total"), 1.0, 0.02) << dtype << ", stage " << stage;
         EXPECT_EQ(engine.unit_names().size(), 6u);
@@ -199,6 +203,30 @@ TEST(Engine, TwoBackwardsBeforeTheStepAddUp) {
   });
 }
 
+TEST(Engine, AfterABackwardThatThrewTrainingGoesOn) {
+  run_on_ranks(2, [](RankContext& context) {
+    for (const int stage : {0, 1, 2}) {
+      std::vector<at::Tensor> weights;
+      for (const bool throws : {false, true}) {
+        const auto model = make_plain(1);
+        const auto engine = make_engine(context, *model, {.stage = stage});
+        if (throws) {
+          at::Tensor first = model->named_parameters()["first.weight"];
+          const unsigned hook = first.register_hook(
+              [](const at::Tensor& gradient) -> at::Tensor { throw std::runtime_error("user's hook"); });
+          engine->before_forward(0);
+          EXPECT_THROW(engine->backward(model->forward(at::ones({3, 8}), {context.rank(), 0}), false, true),
+                       std::runtime_error);
+          first.remove_hook(hook);
+        }
+        train_step(context, *engine, *model, 0);
+        weights.push_back(engine->full_fp32_parameter("first.weight"));
+      }
+      EXPECT_TRUE(at::equal(weights[0], weights[1])) << "stage " << stage;
+    }
+  });
+}
+
 // A rank that dies in the middle of a step ends the others' waiting with an error, within seconds.
 TEST(Engine, ADeadRankIsAnErrorWithinSeconds) {
   run_on_ranks(2, [](RankContext& context) {
@@ -229,11 +257,17 @@ TEST(Engine, MistakesAreNamed) {
       return "no error";
     };
     const std::string typo = R"({"train_batch_size": 1, "zero_optimisation": {"stage": 1}})";
-    EXPECT_NE(message([&] { detail::TrainingEngine(detail::describe(*model, {}), typo, {}); }).find("zero_optimization"), std::string::npos);
+    EXPECT_NE(
+        message([&] { detail::TrainingEngine(detail::describe(*model, {}), typo, {}); }).find("zero_optimization"),
+        std::string::npos);
     const std::string stage3 = R"({"train_batch_size": 1, "zero_optimization": {"stage": 3}})";
-    EXPECT_NE(message([&] { detail::TrainingEngine(detail::describe(*model, {}), stage3, {}); }).find("stage"), std::string::npos);
+    EXPECT_NE(message([&] { detail::TrainingEngine(detail::describe(*model, {}), stage3, {}); }).find("stage"),
+              std::string::npos);
     const auto engine = make_engine(context, *model, {.stage = 1});
-    EXPECT_NE(message([&] { engine->backward(at::ones({2}, at::TensorOptions().requires_grad(true)), false, true); }).find("scalar"), std::string::npos);
+    EXPECT_NE(message([&] {
+                engine->backward(at::ones({2}, at::TensorOptions().requires_grad(true)), false, true);
+              }).find("scalar"),
+              std::string::npos);
     EXPECT_NE(message([&] { engine->backward(at::ones({}), false, true); }).find("require"), std::string::npos);
     engine->destroy();
     EXPECT_NE(message([&] { engine->step({}); }).find("destroyed"), std::string::npos);

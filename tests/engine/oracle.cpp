@@ -28,7 +28,9 @@ at::Tensor input(int step, int micro, int rank) {
   return at::randn({kSamples, 8});
 }
 
-int group_of(const OracleRow& row, const at::Tensor& parameter) { return row.decay_groups && parameter.dim() < 2 ? 1 : 0; }
+int group_of(const OracleRow& row, const at::Tensor& parameter) {
+  return row.decay_groups && parameter.dim() < 2 ? 1 : 0;
+}
 
 std::shared_ptr<OracleModel> make_model(const OracleRow& row) {
   at::manual_seed(7);
@@ -45,7 +47,8 @@ double relative_difference(const at::Tensor& a, const at::Tensor& b) {
 /// The single-process run. Masters are float32 copies; `model` computes in the run's dtype.
 class Oracle {
  public:
-  Oracle(const OracleRow& row, const OracleSetup& setup, int world) : row_(row), setup_(setup), world_(world), model_(make_model(row)) {
+  Oracle(const OracleRow& row, const OracleSetup& setup, int world)
+      : row_(row), setup_(setup), world_(world), model_(make_model(row)) {
     for (const auto& item : model_->named_parameters()) {
       bool tied = false;
       for (const auto& [name, tensor] : parameters_) tied = tied || tensor.is_same(item.value());
@@ -111,7 +114,8 @@ class Oracle {
 
  private:
   void adamw(const std::string& name, const at::Tensor& gradient, double decay) {
-    auto& [m, v, count] = moments_.try_emplace(name, at::zeros_like(gradient), at::zeros_like(gradient), 0).first->second;
+    auto& [m, v, count] =
+        moments_.try_emplace(name, at::zeros_like(gradient), at::zeros_like(gradient), 0).first->second;
     ++count;
     m = 0.9 * m + 0.1 * gradient;
     v = 0.999 * v + 0.001 * gradient * gradient;
@@ -155,13 +159,15 @@ class Comparison {
 
  private:
   void report(const std::string& what, int step, double difference) {
-    trace_.differences.push_back(what + " differs by " + std::to_string(difference * 1e6) + "e-6 in step " + std::to_string(step));
+    trace_.differences.push_back(what + " differs by " + std::to_string(difference * 1e6) + "e-6 in step " +
+                                 std::to_string(step));
   }
   OracleTrace& trace_;
   double tolerance_;
 };
 
-float run_micro_batches(detail::TrainingEngine& engine, OracleModel& model, const OracleSetup& setup, const Moment& moment) {
+float run_micro_batches(detail::TrainingEngine& engine, OracleModel& model, const OracleSetup& setup,
+                        const Moment& moment) {
   float sum = 0;
   for (int micro = 0; micro < setup.accumulation; ++micro) {
     const bool last = micro + 1 == setup.accumulation;
@@ -184,10 +190,12 @@ std::string config_text(const OracleSetup& setup, int world) {
                                                         : "";
   const std::string optimizer = setup.optimizer == "sgd" ? "SGD" : "AdamW";
   const std::string wire = setup.wire.empty() ? "" : R"("communication_data_type": ")" + setup.wire + R"(",)";
-  return R"({"train_batch_size": )" + std::to_string(world * setup.accumulation * kSamples) + R"(, "gradient_accumulation_steps": )" +
-         std::to_string(setup.accumulation) + R"(, "gradient_clipping": )" + std::to_string(kClipping) + ", " + precision + wire +
-         R"( "optimizer": {"type": ")" + optimizer + R"(", "params": {"lr": 0.1, "weight_decay": 0.01}},
-          "zero_optimization": {"stage": )" + std::to_string(setup.stage) + R"(, "overlap_comm": )" + (setup.overlap ? "true" : "false") + "}}";
+  return R"({"train_batch_size": )" + std::to_string(world * setup.accumulation * kSamples) +
+         R"(, "gradient_accumulation_steps": )" + std::to_string(setup.accumulation) + R"(, "gradient_clipping": )" +
+         std::to_string(kClipping) + ", " + precision + wire + R"( "optimizer": {"type": ")" + optimizer +
+         R"(", "params": {"lr": 0.1, "weight_decay": 0.01}},
+          "zero_optimization": {"stage": )" +
+         std::to_string(setup.stage) + R"(, "overlap_comm": )" + (setup.overlap ? "true" : "false") + "}}";
 }
 
 OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, const OracleSetup& setup, Fault fault) {
@@ -196,7 +204,8 @@ OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, cons
   Comparison comparison(trace, tolerance);
   Oracle oracle(row, setup, context.world());
   const auto model = make_model(row);
-  if (fault == Fault::kScaledGradient) model->parameters().front().register_hook([](const at::Tensor& gradient) { return gradient * 1.5; });
+  if (fault == Fault::kScaledGradient)
+    model->parameters().front().register_hook([](const at::Tensor& gradient) { return gradient * 1.5; });
   detail::TrainingEngine engine(describe_row(row, *model), config_text(setup, context.world()), context.new_group());
   for (int step = 0; step < kSteps; ++step) {
     model->before_step(step);

@@ -1,5 +1,5 @@
-// The oracle: a single-process, plain-LibTorch run of the same training, rank by rank and micro-batch by micro-batch, in
-// the same dtype, summed in the accumulation dtype.
+// The oracle: a single-process, plain-LibTorch run of the same training, rank by rank and micro-batch by micro-batch,
+// in the same dtype, summed in the accumulation dtype.
 #pragma once
 
 #include <map>
@@ -20,8 +20,8 @@ struct OracleSetup {
   std::string dtype = "fp32";  ///< fp32, bf16 or fp16
   bool overlap = true;
   std::string optimizer = "sgd";
-  bool no_sync = false;        ///< all but the last micro-batch under no_sync
-  std::string wire;            ///< communication_data_type; "": absent
+  bool no_sync = false;  ///< all but the last micro-batch under no_sync
+  std::string wire;      ///< communication_data_type; "": absent
 };
 
 /// A mistake made on purpose, to see that it is noticed.
@@ -35,7 +35,8 @@ struct OracleTrace {
 };
 
 /// Trains `row` for four steps with the engine and beside the oracle.
-OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, const OracleSetup& setup, Fault fault = Fault::kNone);
+OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, const OracleSetup& setup,
+                                Fault fault = Fault::kNone);
 
 std::string config_text(const OracleSetup& setup, int world);
 

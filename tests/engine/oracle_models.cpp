@@ -27,7 +27,9 @@ class Plain : public OracleModel {
   at::Tensor forward(const at::Tensor& x, const Moment& moment) override { return to_loss(body(x, moment)); }
 
  protected:
-  virtual at::Tensor body(const at::Tensor& x, const Moment&) { return trunk->forward(norm(first(x.to(first->weight.scalar_type())).tanh())); }
+  virtual at::Tensor body(const at::Tensor& x, const Moment&) {
+    return trunk->forward(norm(first(x.to(first->weight.scalar_type())).tanh()));
+  }
   nn::Linear first{nullptr};
   nn::LayerNorm norm{nullptr};
   nn::Sequential trunk{nullptr};
@@ -89,7 +91,9 @@ class ZeroSize final : public Plain {
   ZeroSize() { empty = register_parameter("empty", at::zeros({0, 4})); }
 
  protected:
-  at::Tensor body(const at::Tensor& x, const Moment& moment) override { return Plain::body(x, moment) + empty.sum().to(first->weight.scalar_type()); }
+  at::Tensor body(const at::Tensor& x, const Moment& moment) override {
+    return Plain::body(x, moment) + empty.sum().to(first->weight.scalar_type());
+  }
   at::Tensor empty;
 };
 

@@ -27,8 +27,8 @@ class OracleModel : public torch::nn::Module {
 struct OracleRow {
   std::string name;
   std::function<std::shared_ptr<OracleModel>()> make;
-  bool decay_groups = false;   ///< two optimizer groups: biases and norms without weight decay
-  bool mixed_dtypes = false;   ///< only without a compute dtype of the config's
+  bool decay_groups = false;  ///< two optimizer groups: biases and norms without weight decay
+  bool mixed_dtypes = false;  ///< only without a compute dtype of the config's
 };
 
 const std::vector<OracleRow>& oracle_rows();

@@ -43,15 +43,21 @@ TEST_P(OracleTable, EveryStageEqualsPlainLibTorchAndTheOtherStages) {
       for (const int accumulation : {1, 3}) {
         std::vector<OracleTrace> traces;
         for (const int stage : {0, 1, 2}) {
-          traces.push_back(train_beside_oracle(context, row, {.stage = stage, .accumulation = accumulation, .dtype = dtype()}));
+          traces.push_back(
+              train_beside_oracle(context, row, {.stage = stage, .accumulation = accumulation, .dtype = dtype()}));
           EXPECT_TRUE(traces.back().differences.empty())
-              << row.name << ", stage " << stage << ", accumulation " << accumulation << ", rank " << context.rank() << joined(traces.back().differences);
+              << row.name << ", stage " << stage << ", accumulation " << accumulation << ", rank " << context.rank()
+              << joined(traces.back().differences);
         }
-        EXPECT_TRUE(same_bits(traces[0].losses, traces[1].losses) && same_bits(traces[0].norms, traces[1].norms)) << row.name << ": stages 0 and 1, accumulation " << accumulation;
+        EXPECT_TRUE(same_bits(traces[0].losses, traces[1].losses) && same_bits(traces[0].norms, traces[1].norms))
+            << row.name << ": stages 0 and 1, accumulation " << accumulation;
         if (accumulation == 1) {
-          EXPECT_TRUE(same_bits(traces[0].losses, traces[2].losses) && same_bits(traces[0].norms, traces[2].norms)) << row.name << ": stages 0 and 2";
+          EXPECT_TRUE(same_bits(traces[0].losses, traces[2].losses) && same_bits(traces[0].norms, traces[2].norms))
+              << row.name << ": stages 0 and 2";
         } else if (dtype() == "fp32" && !row.mixed_dtypes) {
-          EXPECT_TRUE(nearly(traces[0].losses, traces[2].losses, 1e-6) && nearly(traces[0].norms, traces[2].norms, 1e-6)) << row.name << ": stages 0 and 2 accumulated";
+          EXPECT_TRUE(nearly(traces[0].losses, traces[2].losses, 1e-6) &&
+                      nearly(traces[0].norms, traces[2].norms, 1e-6))
+              << row.name << ": stages 0 and 2 accumulated";
         }
       }
     }
@@ -63,21 +69,28 @@ TEST_P(OracleTable, OverlapOnAndOffGiveTheSameBits) {
     for (const OracleRow& row : oracle_rows()) {
       if (row.mixed_dtypes && dtype() != "fp32") continue;
       for (const int stage : {0, 1, 2}) {
-        const OracleTrace on = train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = true});
-        const OracleTrace off = train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = false});
-        EXPECT_TRUE(same_bits(on.losses, off.losses) && same_bits(on.norms, off.norms)) << row.name << ", stage " << stage;
+        const OracleTrace on =
+            train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = true});
+        const OracleTrace off =
+            train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = false});
+        EXPECT_TRUE(same_bits(on.losses, off.losses) && same_bits(on.norms, off.norms))
+            << row.name << ", stage " << stage;
       }
     }
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Worlds, OracleTable, ::testing::Combine(::testing::Values(1, 2, 4), ::testing::Values("fp32", "bf16", "fp16")),
-                         [](const auto& info) { return std::to_string(std::get<0>(info.param)) + "ranks_" + std::get<1>(info.param); });
+INSTANTIATE_TEST_SUITE_P(Worlds, OracleTable,
+                         ::testing::Combine(::testing::Values(1, 2, 4), ::testing::Values("fp32", "bf16", "fp16")),
+                         [](const auto& info) {
+                           return std::to_string(std::get<0>(info.param)) + "ranks_" + std::get<1>(info.param);
+                         });
 
 TEST(Oracle, AdamWEqualsPlainLibTorch) {
   run_on_ranks(2, [](RankContext& context) {
     for (const int stage : {0, 1, 2}) {
-      const OracleTrace trace = train_beside_oracle(context, oracle_rows().front(), {.stage = stage, .optimizer = "adamw"});
+      const OracleTrace trace =
+          train_beside_oracle(context, oracle_rows().front(), {.stage = stage, .optimizer = "adamw"});
       EXPECT_TRUE(trace.differences.empty()) << "stage " << stage << joined(trace.differences);
     }
   });
@@ -87,7 +100,8 @@ TEST(Oracle, NoSyncGivesTheSameGradientsAtEveryStage) {
   run_on_ranks(2, [](RankContext& context) {
     for (const OracleRow& row : oracle_rows()) {
       for (const int stage : {0, 1, 2}) {
-        const OracleTrace trace = train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .no_sync = true});
+        const OracleTrace trace =
+            train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .no_sync = true});
         EXPECT_TRUE(trace.differences.empty()) << row.name << ", stage " << stage << joined(trace.differences);
       }
     }

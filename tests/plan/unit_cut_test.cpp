@@ -23,7 +23,9 @@ std::vector<ModuleInfo> decoder_modules() {
 std::vector<ParameterInfo> decoder_parameters() {
   std::vector<ParameterInfo> parameters = {{.name = "embed.weight", .numel = 1000}};
   for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 2; ++j) parameters.push_back({.name = "layers." + std::to_string(i) + ".mlp." + std::to_string(j) + ".weight", .numel = 64});
+    for (int j = 0; j < 2; ++j)
+      parameters.push_back(
+          {.name = "layers." + std::to_string(i) + ".mlp." + std::to_string(j) + ".weight", .numel = 64});
   }
   parameters.push_back({.name = "head.weight", .numel = 1000});
   return parameters;
@@ -43,7 +45,8 @@ TEST(UnitCut, RepeatedChildrenOfAListAreBlocksAndTheOutermostWins) {
 
 TEST(UnitCut, NoSplitClassesAndLeafModulesMakeBlocks) {
   const UnitHints hints{.leaf_modules = {"layers"}, .no_split_classes = {"Embedding"}};
-  EXPECT_EQ(names(cut_units(decoder_parameters(), decoder_modules(), hints, 2)), (std::vector<std::string>{"embed", "layers", "head.weight"}));
+  EXPECT_EQ(names(cut_units(decoder_parameters(), decoder_modules(), hints, 2)),
+            (std::vector<std::string>{"embed", "layers", "head.weight"}));
 }
 
 TEST(UnitCut, LooseParametersFillUnitsUpToTheLimit) {

@@ -55,7 +55,8 @@ TEST(Unit, PiecesOfAllShardsCoverEveryParameterOnce) {
         }
       }
     }
-    for (const auto& parameter : hits) EXPECT_EQ(std::count(parameter.begin(), parameter.end(), 1), static_cast<int64_t>(parameter.size()));
+    for (const auto& parameter : hits)
+      EXPECT_EQ(std::count(parameter.begin(), parameter.end(), 1), static_cast<int64_t>(parameter.size()));
   }
 }
 

@@ -150,7 +150,9 @@ def case_parameter_groups_and_their_numbers() -> None:
     def make_optimizer(net: Net) -> Any:
         decay = [p for p in net.parameters() if p.ndim > 1]
         rest = [p for p in net.parameters() if p.ndim <= 1]
-        return torch.optim.AdamW([{"params": decay, "weight_decay": 0.5}, {"params": rest, "lr": 1e-3}], lr=1e-2, weight_decay=0.0)
+        return torch.optim.AdamW(
+            [{"params": decay, "weight_decay": 0.5}, {"params": rest, "lr": 1e-3}], lr=1e-2, weight_decay=0.0
+        )
 
     expected = make_net()
     plain = make_optimizer(expected)
@@ -227,7 +229,10 @@ def case_schedulers_reach_the_step() -> None:
     net = make_net()
     optimizer = OPTIMIZERS["sgd"](net.parameters())
     engine, returned, _, scheduler = deepspeed.initialize(
-        model=net, optimizer=optimizer, config=config(1), lr_scheduler=lambda o: torch.optim.lr_scheduler.StepLR(o, 1, 0.1)
+        model=net,
+        optimizer=optimizer,
+        config=config(1),
+        lr_scheduler=lambda o: torch.optim.lr_scheduler.StepLR(o, 1, 0.1),
     )
     run(engine, 1)
     assert abs(optimizer.param_groups[0]["lr"] - 0.01) < 1e-9 and returned.param_groups[0] is optimizer.param_groups[0]
@@ -235,7 +240,9 @@ def case_schedulers_reach_the_step() -> None:
 
 def case_checkpoint_with_client_state_resumes_exactly() -> None:
     for make in (OPTIMIZERS["adamw"], OPTIMIZERS["rmsprop (external)"]):
-        folder = str(FOLDER / f"ck_{id(make) if dist.get_rank() < 0 else make(nn.Linear(1, 1).parameters()).__class__.__name__}")
+        folder = str(
+            FOLDER / f"ck_{id(make) if dist.get_rank() < 0 else make(nn.Linear(1, 1).parameters()).__class__.__name__}"
+        )
         net = make_net()
         engine = initialize(net, config(2), optimizer=make(net.parameters()))
         run(engine, 2)
@@ -247,7 +254,9 @@ def case_checkpoint_with_client_state_resumes_exactly() -> None:
             resumed = initialize(other, config(stage), optimizer=make(other.parameters()))
             path, loaded = resumed.load_checkpoint(folder)
             assert path is not None and path.endswith("global_step2") and resumed.global_steps == 2
-            assert loaded["pair"] == (1, 2.5) and loaded[7] == float("inf") and torch.equal(loaded["rng"], torch.arange(4))
+            assert (
+                loaded["pair"] == (1, 2.5) and loaded[7] == float("inf") and torch.equal(loaded["rng"], torch.arange(4))
+            )
             run(resumed, 2, start=2)
             for ours, theirs in zip(resumed.module.parameters(), engine.module.parameters(), strict=True):
                 assert torch.equal(ours, theirs), stage
@@ -323,18 +332,27 @@ def case_mistakes_are_named() -> None:
         raise AssertionError(f"expected {kind.__name__}")
 
     sgd = {"type": "SGD", "params": {"lr": 0.1}}
-    assert "zero_optimization" in message(lambda: initialize(make_net(), {**config(), "zero_optimizaton": {}}), ValueError)
+    assert "zero_optimization" in message(
+        lambda: initialize(make_net(), {**config(), "zero_optimizaton": {}}), ValueError
+    )
     assert "stage" in message(lambda: initialize(make_net(), config(3, optimizer=sgd)), ValueError)
-    assert "train_batch_size" in message(lambda: initialize(make_net(), {**config(optimizer=sgd), "train_batch_size": 5}), ValueError)
+    assert "train_batch_size" in message(
+        lambda: initialize(make_net(), {**config(optimizer=sgd), "train_batch_size": 5}), ValueError
+    )
     engine = initialize(make_net(), config(1, optimizer=sgd))
     assert "scalar" in message(lambda: engine.backward(torch.ones(2, requires_grad=True)), ValueError)
-    assert "LBFGS" in message(lambda: initialize(make_net(), config(0), optimizer=torch.optim.LBFGS(make_net().parameters())), ValueError)
+    assert "LBFGS" in message(
+        lambda: initialize(make_net(), config(0), optimizer=torch.optim.LBFGS(make_net().parameters())), ValueError
+    )
     assert str(FOLDER / "x") in message(lambda: engine.load_checkpoint(str(FOLDER / "x"), tag="other"), RuntimeError)
 
 
 def case_several_engines_and_nothing_left_behind() -> None:
     nets = [make_net() for _ in range(3)]
-    engines = [initialize(net, config(stage), optimizer=OPTIMIZERS["adamw"](net.parameters())) for stage, net in enumerate(nets)]
+    engines = [
+        initialize(net, config(stage), optimizer=OPTIMIZERS["adamw"](net.parameters()))
+        for stage, net in enumerate(nets)
+    ]
     for step in range(2):
         for engine in engines:
             run(engine, 1, start=step)

@@ -63,8 +63,10 @@ void run_on_ranks(int world, const std::function<void(RankContext&)>& body, int 
       if (over[rank] || ::waitpid(children[rank], &status, WNOHANG) == 0) continue;
       over[rank] = true;
       --left;
-      if (WIFSIGNALED(status)) ADD_FAILURE() << "rank " << rank << " of " << world << " died of signal " << WTERMSIG(status);
-      if (WIFEXITED(status) && WEXITSTATUS(status) != 0) ADD_FAILURE() << "rank " << rank << " of " << world << " failed (exit " << WEXITSTATUS(status) << ")";
+      if (WIFSIGNALED(status))
+        ADD_FAILURE() << "rank " << rank << " of " << world << " died of signal " << WTERMSIG(status);
+      if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        ADD_FAILURE() << "rank " << rank << " of " << world << " failed (exit " << WEXITSTATUS(status) << ")";
     }
     if (left > 0 && std::chrono::steady_clock::now() > deadline) {
       for (int rank = 0; rank < world; ++rank) {

@@ -28,7 +28,8 @@ class RankContext {
 };
 
 /// Forks `world` processes that run `body` with one thread each, and waits for them. A failed expectation, an exception
-/// or a crash of any rank fails the calling test, with the rank's output. Each has `timeout_seconds`, then it is killed.
+/// or a crash of any rank fails the calling test, with the rank's output. Each has `timeout_seconds`, then it is
+/// killed.
 void run_on_ranks(int world, const std::function<void(RankContext&)>& body, int timeout_seconds = 300);
 
 }  // namespace deepspeed::testing

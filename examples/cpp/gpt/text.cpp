@@ -37,6 +37,9 @@ at::Tensor to_tokens(const std::string& text) {
 
 std::string to_text(const at::Tensor& tokens_1T) {
   std::string text;
-  for (int64_t i = 0; i < tokens_1T.numel(); ++i) text += static_cast<char>(tokens_1T.const_data_ptr<int64_t>()[i]);
+  for (int64_t i = 0; i < tokens_1T.numel(); ++i) {
+    const char byte = static_cast<char>(tokens_1T.const_data_ptr<int64_t>()[i]);
+    text += byte >= 0 && byte < ' ' && byte != '\n' && byte != '\t' ? '?' : byte;
+  }
   return text;
 }

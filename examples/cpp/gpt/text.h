@@ -30,6 +30,6 @@ class TextWindows {
   uint64_t seed_;
 };
 
-/// [1, T] int64, one token a byte; and back.
+/// [1, T] int64, one token a byte; and back, with `?` for control characters.
 at::Tensor to_tokens(const std::string& text);
 std::string to_text(const at::Tensor& tokens_1T);

@@ -22,10 +22,12 @@ struct ScheduleValues {
 };
 
 /// A named learning-rate schedule at one iteration. `params` is JSON. Throws ConfigError.
-DS_API ScheduleValues schedule_values(const std::string& type, const std::string& params, const std::vector<double>& group_lrs, int64_t iteration);
+DS_API ScheduleValues schedule_values(const std::string& type, const std::string& params,
+                                      const std::vector<double>& group_lrs, int64_t iteration);
 
 /// Numbers of an optimizer of the config's, defaults filled in: {"lr": ..., "beta1": ...}. Throws ConfigError.
-DS_API std::vector<std::pair<std::string, double>> optimizer_numbers(const std::string& type, const std::string& params);
+DS_API std::vector<std::pair<std::string, double>> optimizer_numbers(const std::string& type,
+                                                                     const std::string& params);
 
 /// "debug", "info", "warning", "error" or "critical".
 DS_API void set_log_level(const std::string& level);

@@ -1,5 +1,5 @@
-// The engine behind both front doors: `deepspeed::Engine` for C++ modules and `import deepspeed` for Python ones. It sees
-// modules only through descriptions and events. C++ programs use deepspeed/engine.h.
+// The engine behind both front doors: `deepspeed::Engine` for C++ modules and `import deepspeed` for Python ones. It
+// sees modules only through descriptions and events. C++ programs use deepspeed/engine.h.
 #pragma once
 
 #include <cstdint>
@@ -48,11 +48,11 @@ struct ModelDescription {
   std::vector<ParameterDescription> parameters;  ///< in registration order
   std::vector<BufferDescription> buffers;        ///< persistent ones
   std::vector<ModuleDescription> modules;
-  std::map<std::string, std::string> aliases;    ///< a tied parameter's other names: alias to name
-  std::vector<std::string> leaf_modules;         ///< paths that the user declared to be one unit each
-  std::vector<std::string> no_split_classes;     ///< Hugging Face's _no_split_modules
-  std::string optimizer_type;                    ///< of the user's optimizer object; "": the config's
-  std::vector<GroupValues> groups;               ///< of the user's optimizer; empty: one group with the config's numbers
+  std::map<std::string, std::string> aliases;  ///< a tied parameter's other names: alias to name
+  std::vector<std::string> leaf_modules;       ///< paths that the user declared to be one unit each
+  std::vector<std::string> no_split_classes;   ///< Hugging Face's _no_split_modules
+  std::string optimizer_type;                  ///< of the user's optimizer object; "": the config's
+  std::vector<GroupValues> groups;             ///< of the user's optimizer; empty: one group with the config's numbers
 };
 
 /// A whole parameter of an optimizer that runs outside our kernels, on the rank that owns it. `master` is float32, the
@@ -90,7 +90,7 @@ struct Progress {
 struct LoadedCheckpoint {
   std::string tag;
   std::string path;
-  std::string client_state;  ///< typed JSON, as it was given to save
+  std::string client_state;                   ///< typed JSON, as it was given to save
   std::map<std::string, at::Tensor> tensors;  ///< that the client state refers to
   std::vector<OwnedState> owned_states;       ///< of the external optimizer, of parameters that this rank owns
 };
@@ -102,13 +102,13 @@ struct LoadOptions {
   bool optimizer_states = true;    ///< also master weights, moments and the loss scaler
 };
 
-/// One model in training on one rank. Owns lanes, hooks and communicators; parameters get ordinary storages back when it
-/// goes. Calls come from one thread at a time; all that wait release nothing themselves, so a Python front end lets the
-/// GIL go before them. All ranks make the same calls in the same order. Errors are deepspeed::Error.
+/// One model in training on one rank. Owns lanes, hooks and communicators; parameters get ordinary storages back when
+/// it goes. Calls come from one thread at a time; all that wait release nothing themselves, so a Python front end lets
+/// the GIL go before them. All ranks make the same calls in the same order. Errors are deepspeed::Error.
 class DS_API TrainingEngine {
  public:
-  /// `config`: path, JSON text or base64. `data_group`: the ranks that see different samples, used by nobody else; null:
-  /// one rank. Broadcasts rank 0's parameters and buffers.
+  /// `config`: path, JSON text or base64. `data_group`: the ranks that see different samples, used by nobody else;
+  /// null: one rank. Broadcasts rank 0's parameters and buffers.
   TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group);
   ~TrainingEngine();
   TrainingEngine(const TrainingEngine&) = delete;
@@ -123,7 +123,8 @@ class DS_API TrainingEngine {
   /// What to multiply a loss by before a plain `loss.backward()`: the loss scale.
   double loss_scale() const;
   /// Runs backward of `loss` with the loss scale and waits until this micro-batch's reductions are through.
-  /// `scale_wrt_gas`: gradients are divided by gradient_accumulation_steps.
+  /// `scale_wrt_gas`: gradients are divided by gradient_accumulation_steps. Where backward itself throws, the
+  /// accumulated gradients are dropped and the exception goes on.
   void backward(const at::Tensor& loss, bool retain_graph, bool scale_wrt_gas);
   /// The same around a backward that the caller runs itself.
   void begin_backward(bool scale_wrt_gas);
@@ -160,7 +161,8 @@ class DS_API TrainingEngine {
   std::vector<std::string> unit_names() const;
 
   // --- whole values of sharded things; collective ---
-  /// float32, shaped like the parameter; gradients without the loss scale. Undefined tensor: not managed, or no gradient yet.
+  /// float32, shaped like the parameter; gradients without the loss scale. Undefined tensor: not managed, or no
+  /// gradient yet.
   at::Tensor full_fp32_parameter(const std::string& name);
   at::Tensor full_gradient(const std::string& name);
   at::Tensor full_optimizer_state(const std::string& name, const std::string& key);

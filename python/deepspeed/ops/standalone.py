@@ -70,23 +70,20 @@ def adagrad(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[
 
 
 def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    """Adam's direction times state["lamb_coeff"]: |parameter| / |direction|, kept within [min_coeff, max_coeff]."""
+    """Adam's direction (bias corrected, You et al. 2019) times state["lamb_coeff"]: |parameter| / |direction|, clamped."""
     beta1, beta2 = group["betas"]
     state["exp_avg"].lerp_(grad, 1 - beta1)
     state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
     correction1, correction2 = _corrections(beta1, beta2, state["step"], group["bias_correction"])
-    if group["eps_inside_sqrt"]:
-        scale = state["exp_avg_sq"].add(group["eps"]).sqrt_()
-    else:
-        scale = state["exp_avg_sq"].sqrt().add_(group["eps"])
-    direction = state["exp_avg"].div(scale).add_(parameter, alpha=group["weight_decay"])
+    corrected = state["exp_avg_sq"] / correction2
+    scale = corrected.add(group["eps"]).sqrt_() if group["eps_inside_sqrt"] else corrected.sqrt().add_(group["eps"])
+    direction = state["exp_avg"].div(scale).div_(correction1).add_(parameter, alpha=group["weight_decay"])
     weight_norm, direction_norm = parameter.norm().item(), direction.norm().item()
     coefficient = 1.0
     if weight_norm > 0 and direction_norm > 0:
         coefficient = min(max(weight_norm / direction_norm, group["min_coeff"]), group["max_coeff"])
     state["lamb_coeff"] = coefficient
-    lr = group["lr"] * math.sqrt(correction2) / correction1 * coefficient
-    parameter.add_(direction.to(parameter.dtype), alpha=-lr)
+    parameter.add_(direction.to(parameter.dtype), alpha=-group["lr"] * coefficient)
 
 
 def _corrections(beta1: float, beta2: float, num_steps: int, wanted: bool) -> tuple[float, float]:

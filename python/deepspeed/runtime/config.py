@@ -16,7 +16,6 @@ LION_OPTIMIZER = "lion"
 DEEPSPEED_OPTIMIZERS = [ADAM_OPTIMIZER, ADAMW_OPTIMIZER, ADAGRAD_OPTIMIZER, LAMB_OPTIMIZER, LION_OPTIMIZER]
 
 
-
 class DeepSpeedConfig:
     """The effective values of a config: a dict, a path, JSON text, or base64 of it.
 

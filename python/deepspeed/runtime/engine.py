@@ -99,7 +99,9 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         self.is_destroyed = False
         self.global_rank = comm.get_rank() if comm.is_initialized() else 0
         self.local_rank = int(os.environ.get("LOCAL_RANK", getattr(args, "local_rank", None) or 0))
-        self.data_parallel_group = mpu.get_data_parallel_group() if mpu is not None else process_groups.get_data_parallel_group()
+        self.data_parallel_group = (
+            mpu.get_data_parallel_group() if mpu is not None else process_groups.get_data_parallel_group()
+        )
         self.dp_world_size = comm.get_world_size(self.data_parallel_group)
         self.world_size = comm.get_world_size()
         self.mp_world_size = 1
@@ -119,19 +121,32 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         self.optimizer = None if self.basic_optimizer is None else DeepSpeedZeroOptimizer(self.basic_optimizer, self)
         self.core = self._make_core(text)
         self.param_names = {parameter: name for name, parameter in model.named_parameters()}
-        self._compute_dtype = {True: torch.float16, False: torch.bfloat16 if self.bfloat16_enabled() else None}[self.fp16_enabled()]
-        self._casts_inputs = self._compute_dtype is not None and (self.config.get("fp16") or {}).get("auto_cast") is not False
+        self._compute_dtype = {True: torch.float16, False: torch.bfloat16 if self.bfloat16_enabled() else None}[
+            self.fp16_enabled()
+        ]
+        self._casts_inputs = (
+            self._compute_dtype is not None and (self.config.get("fp16") or {}).get("auto_cast") is not False
+        )
         self.lr_scheduler = self._make_scheduler(lr_scheduler)
         self.training_dataloader = self.deepspeed_io(training_data) if training_data is not None else None
         self.timers = NoopTimer()
         self._attach_hooks()
         self._last_applied = False
         _ENGINES.add(self)
-        logger.info("DeepSpeed info: version=%s, stage=%s, %s ranks", _version(), self.zero_optimization_stage(), self.dp_world_size)
+        logger.info(
+            "DeepSpeed info: version=%s, stage=%s, %s ranks",
+            _version(),
+            self.zero_optimization_stage(),
+            self.dp_world_size,
+        )
 
     # --- set-up --------------------------------------------------------------------------------------------------
     def _make_optimizer(self, optimizer: Any, model_parameters: Any) -> Optimizer | None:
-        parameters = [p for p in self.module.parameters() if p.requires_grad] if model_parameters is None else list(model_parameters)
+        parameters = (
+            [p for p in self.module.parameters() if p.requires_grad]
+            if model_parameters is None
+            else list(model_parameters)
+        )
         if optimizer is not None:
             return optimizer if isinstance(optimizer, Optimizer) else optimizer(parameters)
         name = self.optimizer_name()
@@ -150,7 +165,9 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         if self.optimizer is not None:
             groups, numbers, kernel = self.optimizer.param_groups, self.optimizer.numbers(), self.optimizer.kernel
         if isinstance(self.basic_optimizer, torch.optim.LBFGS):
-            raise ValueError("[deepspeed.initialize] LBFGS evaluates the loss several times a step: no engine.step() can run it.")
+            raise ValueError(
+                "[deepspeed.initialize] LBFGS evaluates the loss several times a step: no engine.step() can run it."
+            )
         group = None
         if self.dp_world_size > 1:
             ranks = comm.get_all_ranks_from_group(self.data_parallel_group) if self.mpu is not None else None
@@ -167,9 +184,15 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         name = self.scheduler_name()
         if name is None or self.optimizer is None:
             return None
-        kind = getattr(lr_schedules, name, None) if name in lr_schedules.VALID_LR_SCHEDULES else getattr(torch.optim.lr_scheduler, name, None)
+        kind = (
+            getattr(lr_schedules, name, None)
+            if name in lr_schedules.VALID_LR_SCHEDULES
+            else getattr(torch.optim.lr_scheduler, name, None)
+        )
         if kind is None:
-            raise ValueError(f"[deepspeed.initialize] scheduler.type: {name!r} is neither one of {lr_schedules.VALID_LR_SCHEDULES} nor a torch scheduler.")
+            raise ValueError(
+                f"[deepspeed.initialize] scheduler.type: {name!r} is neither one of {lr_schedules.VALID_LR_SCHEDULES} nor a torch scheduler."
+            )
         params = {key: value for key, value in (self.scheduler_params() or {}).items() if value != "auto"}
         return kind(self.optimizer, **params)
 
@@ -205,7 +228,9 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         """`loss` times the loss scale, for a backward that you run yourself."""
         return loss * self.core.loss_scale()
 
-    def backward(self, loss: torch.Tensor, retain_graph: bool = False, scale_wrt_gas: bool = True, **kwargs: Any) -> torch.Tensor:
+    def backward(
+        self, loss: torch.Tensor, retain_graph: bool = False, scale_wrt_gas: bool = True, **kwargs: Any
+    ) -> torch.Tensor:
         """Gradients of `loss`, reduced when their time has come; returns the loss over gradient_accumulation_steps."""
         if not isinstance(loss, torch.Tensor):
             raise ValueError(f"[deepspeed.engine] backward: got a {type(loss).__name__}, expected a scalar tensor.")
@@ -224,7 +249,13 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
             self.lr_scheduler.step(**(lr_kwargs or {}))
         every = self.steps_per_print()
         if every and self.global_steps % int(every) == 0 and self.global_rank == 0:
-            logger.info("step=%d, skipped=%d, lr=%s, mom=%s", self.global_steps, self.skipped_steps, self.get_lr(), self.get_mom())
+            logger.info(
+                "step=%d, skipped=%d, lr=%s, mom=%s",
+                self.global_steps,
+                self.skipped_steps,
+                self.get_lr(),
+                self.get_mom(),
+            )
 
     def is_gradient_accumulation_boundary(self) -> bool:
         return self.core.is_gradient_accumulation_boundary()
@@ -297,7 +328,9 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         """Changes gradient_accumulation_steps to fit; ValueError where it does not divide."""
         per_micro_step = self.train_micro_batch_size_per_gpu() * self.dp_world_size
         if train_batch_size % per_micro_step:
-            raise ValueError(f"[deepspeed.engine] train_batch_size: got {train_batch_size}, expected a multiple of {per_micro_step}.")
+            raise ValueError(
+                f"[deepspeed.engine] train_batch_size: got {train_batch_size}, expected a multiple of {per_micro_step}."
+            )
         self.core.set_gradient_accumulation_steps(train_batch_size // per_micro_step)
 
     def get_lr(self) -> list[float]:
@@ -381,7 +414,9 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         encoded, tensors = typed.encode(state, "client_state")
         chosen = str(tag) if tag is not None else f"global_step{self.global_steps}"
         owned = [_C.OwnedState(*each) for each in self._external_step.states()] if self._external_step else []
-        self.core.save_checkpoint(str(save_dir), chosen, json.dumps(encoded), tensors, save_latest, exclude_frozen_parameters, owned)
+        self.core.save_checkpoint(
+            str(save_dir), chosen, json.dumps(encoded), tensors, save_latest, exclude_frozen_parameters, owned
+        )
         return True
 
     def load_checkpoint(
@@ -397,9 +432,13 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         """(path, client_state) of a checkpoint of any stage and world size; (None, None) with a warning where load_dir
         has no `latest` and no tag is given."""
         if tag is None and not os.path.exists(os.path.join(load_dir, "latest")):
-            logger.warning("load_checkpoint: %s has no file `latest`, and no tag was given: nothing was loaded", load_dir)
+            logger.warning(
+                "load_checkpoint: %s has no file `latest`, and no tag was given: nothing was loaded", load_dir
+            )
             return None, None
-        loaded = self.core.load_checkpoint(str(load_dir), tag, load_module_strict, load_module_only, load_optimizer_states)
+        loaded = self.core.load_checkpoint(
+            str(load_dir), tag, load_module_strict, load_module_only, load_optimizer_states
+        )
         state = typed.decode(json.loads(loaded.client_state), loaded.tensors, "client_state")
         if not load_module_only:
             if load_lr_scheduler_states and self.lr_scheduler is not None and state.get("lr_scheduler") is not None:
@@ -410,18 +449,27 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
                 self._external_step.load_states(loaded.owned_states)
         return loaded.path, state.get("user", {})
 
-    def save_16bit_model(self, save_dir: str, save_filename: str = "pytorch_model.bin", exclude_frozen_parameters: bool = False) -> bool:
+    def save_16bit_model(
+        self, save_dir: str, save_filename: str = "pytorch_model.bin", exclude_frozen_parameters: bool = False
+    ) -> bool:
         """Rank 0 writes the module's state dict with torch.save, tensors only."""
         if self.global_rank == 0:
             os.makedirs(save_dir, exist_ok=True)
-            torch.save(self.module_state_dict(exclude_frozen_parameters=exclude_frozen_parameters), os.path.join(save_dir, save_filename))
+            torch.save(
+                self.module_state_dict(exclude_frozen_parameters=exclude_frozen_parameters),
+                os.path.join(save_dir, save_filename),
+            )
         self.core.barrier()
         return True
 
     save_fp16_model = save_16bit_model
 
     def module_state_dict(
-        self, destination: Any = None, prefix: str = "", keep_vars: bool = False, exclude_frozen_parameters: bool = False
+        self,
+        destination: Any = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+        exclude_frozen_parameters: bool = False,
     ) -> dict[str, torch.Tensor]:
         """The module's state dict; frozen parameters can be left out."""
         state = self.module.state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
@@ -439,7 +487,11 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
                 self.core.set_full_fp32_parameter(name, parameter.detach().float())
 
     def _consolidated_16bit_state_dict(self, exclude_frozen_parameters: bool = False) -> dict[str, torch.Tensor] | None:
-        return self.module_state_dict(exclude_frozen_parameters=exclude_frozen_parameters) if self.global_rank == 0 else None
+        return (
+            self.module_state_dict(exclude_frozen_parameters=exclude_frozen_parameters)
+            if self.global_rank == 0
+            else None
+        )
 
     _zero3_consolidated_16bit_state_dict = _consolidated_16bit_state_dict
 

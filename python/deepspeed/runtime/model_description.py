@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 
-def describe(model: nn.Module, groups: list[dict[str, Any]], optimizer_type: str, numbers: list[dict[str, float]]) -> Any:
+def describe(
+    model: nn.Module, groups: list[dict[str, Any]], optimizer_type: str, numbers: list[dict[str, float]]
+) -> Any:
     """The `_C.ModelDescription` of `model`. `groups` are the optimizer's param groups, `numbers` theirs as floats."""
     from deepspeed import _C
 

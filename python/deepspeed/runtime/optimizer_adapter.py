@@ -86,7 +86,9 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
         self._engine = weakref.ref(engine)
         self.optimizer = optimizer
         self.kernel, self.decoupled = (
-            (optimizer.kernel, optimizer.adam_w_mode) if isinstance(optimizer, ConfiguredOptimizer) else kernel_of(optimizer)
+            (optimizer.kernel, optimizer.adam_w_mode)
+            if isinstance(optimizer, ConfiguredOptimizer)
+            else kernel_of(optimizer)
         )
         self.custom_loss_scaler = False
         Optimizer.__init__(self, optimizer.param_groups, dict(optimizer.defaults))
