@@ -45,8 +45,9 @@ bench: build  ## ratios against the peers; writes benchmarks/results
 format:  ## clang-format all C++
 	@git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format -i
 
-tidy: build  ## clang-tidy on src/
-	@git ls-files 'src/*.cpp' | xargs -P 2 -n 4 clang-tidy -p build/release --quiet
+tidy: setup  ## clang-tidy on src/
+	@cmake --preset tidy >/dev/null
+	@git ls-files 'src/*.cpp' | xargs -P 2 -n 4 clang-tidy -p build/tidy --quiet
 
 clean:  ## remove what was built, not the set-up
 	@rm -rf build out

@@ -15,13 +15,12 @@ print(json.dumps({"torch": torch.__version__, "deepspeed": metadata.version("dee
 
 
 def describe_machine() -> dict[str, str]:
-    system = platform.freedesktop_os_release().get("PRETTY_NAME", "unknown") if hasattr(platform, "freedesktop_os_release") else "unknown"
     return {
         "cpu": _proc_field("/proc/cpuinfo", "model name"),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "kernel": platform.release(),
-        "system": system,
+        "system": platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
         "python": platform.python_version(),
     }
 

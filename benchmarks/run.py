@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,7 @@ for name in {"cpu": ("FusedAdamBuilder", "ShareMemCommBuilder"), "cuda": ("Fused
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` ends the ranks
     arguments = parse_arguments()
     work = Work(
         dtype=arguments.dtype,
@@ -90,7 +92,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--model", choices=("42m", "tiny"), default="42m", help="tiny: to try the program, not to time")
-    parser.add_argument("--systems", nargs="+", choices=sorted({entry.system for entry in ENTRIES}), help="only these; nothing written")
+    parser.add_argument(
+        "--systems", nargs="+", choices=sorted({entry.system for entry in ENTRIES}), help="only these; nothing written"
+    )
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the dated files")
     return parser.parse_args()
 
@@ -113,7 +117,7 @@ def compile_peer(entries: list[Entry], work: Work) -> None:
 
 
 def run_rounds(entries: list[Entry], work: Work, num_rounds: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """A dict of label -> records of the ranks for each round; label -> what went wrong. A system that failed is not started again."""
+    """For each round label -> records of the ranks; label -> what went wrong: such a system is not started again."""
     rounds: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
     for index in range(num_rounds):

@@ -85,7 +85,7 @@ class Alone(System):
 
 
 class Ddp(System):
-    """Gradients are views of the buckets, which saves a copy (the model has only constant buffers); bf16 is torch's autocast over fp32 weights."""
+    """Gradients are views of the buckets, which saves a copy; bf16 is torch's autocast over fp32 weights."""
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
         with warnings.catch_warnings():
@@ -138,8 +138,9 @@ class DeepSpeed:
     def step(self) -> None:
         self.engine.step()
 
-    def grad_norm(self) -> float:
-        return float(self.engine.get_global_grad_norm())
+    def grad_norm(self) -> float | None:
+        norm = self.engine.get_global_grad_norm()
+        return None if norm is None else float(norm)  # the peer clips at stage 0 in fp32, but keeps no norm there
 
     def memory(self) -> dict[str, float] | None:
         core = getattr(self.engine, "core", None)  # ours only

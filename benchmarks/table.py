@@ -5,12 +5,14 @@ A system whose losses or gradient norm differ from the reference's is WRONG: its
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any
 
 # Relative, against DDP: the loss of the last step (mean over the ranks) and the gradient norm of the first.
 TOLERANCE = {"fp32": 2e-3, "bf16": 2e-2}
-_OURS_FOR = {"ddp": "ours 0", "fsdp2": "ours 2", "deepspeed 0": "ours 0", "deepspeed 1": "ours 1", "deepspeed 2": "ours 2"}
+_OURS_FOR = {"ddp": "ours 0", "fsdp2": "ours 2"} | {f"deepspeed {stage}": f"ours {stage}" for stage in (0, 1, 2)}
+_TITLES = ("system", "step, s", "x alone", "ours is faster, x", "off by", "peak RSS, MiB", "held, MiB", "formula, MiB")
 
 Records = list[dict[str, Any]]
 
@@ -28,12 +30,17 @@ def deviations(results: dict[str, Any]) -> dict[str, float]:
     """Label -> how far the system is from the reference, relative, the worst of all rounds."""
     rounds = results["rounds"]
     reference = reference_label(rounds[0])
-    worst: dict[str, float] = {}
+    seen: dict[str, list[float]] = {}
     for records in rounds:
         for label, ranks in records.items():
             if reference in records:
-                worst[label] = max(worst.get(label, 0.0), deviation(label, ranks, records[reference]))
-    return worst
+                seen.setdefault(label, []).append(deviation(label, ranks, records[reference]))
+    return {label: worst_of(values) for label, values in seen.items()}
+
+
+def worst_of(values: list[float]) -> float:
+    """The greatest; nan where one is nan, which `max` would pass over."""
+    return math.nan if any(map(math.isnan, values)) else max(values)
 
 
 def reference_label(records: dict[str, Records]) -> str:
@@ -45,8 +52,11 @@ def deviation(label: str, ranks: Records, reference: Records) -> float:
     losses, expected = mean_losses(ranks), mean_losses(reference)
     if label == "alone":  # each of its ranks trains for itself: only the first losses must agree
         return relative(losses[0], expected[0])
-    norm = relative(ranks[0]["grad_norms"][0], reference[0]["grad_norms"][0])
-    return max(relative(losses[0], expected[0]), relative(losses[-1], expected[-1]), norm)
+    differences = [relative(losses[0], expected[0]), relative(losses[-1], expected[-1])]
+    norm, expected_norm = ranks[0]["grad_norms"][0], reference[0]["grad_norms"][0]
+    if norm is not None and expected_norm is not None:
+        differences.append(relative(norm, expected_norm))
+    return worst_of(differences)
 
 
 def wrong_systems(results: dict[str, Any]) -> list[str]:
@@ -55,12 +65,12 @@ def wrong_systems(results: dict[str, Any]) -> list[str]:
 
 
 def power(results: dict[str, Any]) -> float | None:
-    """How far training without any reduction is from the reference: the check can only fail where this is large."""
+    """What the check would say of training without any reduction: it can only fail where this is large."""
     first = results["rounds"][0]
     reference = reference_label(first)
     if "alone" not in first or reference not in first or reference == "alone":
         return None
-    return relative(mean_losses(first["alone"])[-1], mean_losses(first[reference])[-1])
+    return deviation("unreduced", first["alone"], first[reference])
 
 
 def relative(value: float, expected: float) -> float:
@@ -69,7 +79,14 @@ def relative(value: float, expected: float) -> float:
 
 def render(results: dict[str, Any]) -> str:
     head, work = describe(results), results["work"]
-    lines = [f"# Training step, {results['date'][:10]}", "", *head, "", *markdown(summary_rows(results)), ""]
+    lines = [
+        f"# Training step, {results['date'][:10]}",
+        "",
+        *(f"- {line}" for line in head),
+        "",
+        *markdown(summary_rows(results)),
+        "",
+    ]
     lines += ["Where the step goes (s, medians):", "", *markdown(phase_rows(results)), ""]
     lines += footnotes(results, work)
     return "\n".join(lines)
@@ -90,7 +107,7 @@ def describe(results: dict[str, Any]) -> list[str]:
 
 def summary_rows(results: dict[str, Any]) -> list[list[str]]:
     rounds, wrong, off = results["rounds"], set(wrong_systems(results)), deviations(results)
-    rows = [["system", "step, s", "x alone", "ours is faster, x", "off by", "peak RSS, MiB", "held, MiB", "formula, MiB"]]
+    rows = [list(_TITLES)]
     for label in labels(rounds):
         times = [step_seconds(records[label]) for records in rounds if label in records]
         ours = _OURS_FOR.get(label)
@@ -101,7 +118,9 @@ def summary_rows(results: dict[str, Any]) -> list[list[str]]:
             verdict = f"WRONG {verdict}"
         if wrong & {label, ours}:
             faster = "WRONG"
-        rows.append([label, spread(times, 3), spread(ratios(rounds, label, "alone")), faster, verdict, *memory_cells(last)])
+        rows.append(
+            [label, spread(times, 3), spread(ratios(rounds, label, "alone")), faster, verdict, *memory_cells(last)]
+        )
     return rows
 
 
@@ -124,7 +143,7 @@ def spread(values: list[float], digits: int = 2) -> str:
 
 
 def memory_cells(records: Records) -> list[str]:
-    """The rank that holds most. "held" and "formula" are what the engine counts and what the contract on memory says."""
+    """The rank that holds most: its peak, what the engine counts, what the contract on memory says."""
     peak = f"{max(record['peak_rss_bytes'] for record in records) / 2**20:.0f}"
     memories = [record["memory"] for record in records if record["memory"]]
     if not memories:
@@ -148,17 +167,17 @@ def phase_rows(results: dict[str, Any]) -> list[list[str]]:
 
 def footnotes(results: dict[str, Any], work: dict[str, Any]) -> list[str]:
     lines = [
-        "x alone: multiples of the same compute in as many processes at once without communication. Ratios are taken "
+        "- x alone: multiples of the same compute in as many processes at once without communication. Ratios are taken "
         "inside a round: median [least..greatest].",
     ]
     unreduced = power(results)
     if unreduced is not None:
         lines.append(
-            f"off by: the worst relative difference from DDP in the first and last loss and the first gradient norm; above "
-            f"{TOLERANCE[work['dtype']]:.0e} is WRONG. Training without any reduction would be off by {unreduced:.0e}."
+            "- off by: the worst relative difference from DDP in the first and last loss and the first gradient norm; "
+            f"above {TOLERANCE[work['dtype']]:.0e} is WRONG. Without any reduction it would be {unreduced:.0e}.",
         )
     for label, text in results["failures"].items():
-        lines.append(f"FAILED: {label}: {text.splitlines()[0]}")
+        lines.append(f"- FAILED: {label}: {text.splitlines()[0]}")
     return lines
 
 

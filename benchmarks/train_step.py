@@ -89,7 +89,7 @@ def start_ranks(system: str, device_name: str) -> torch.device:
 def train(system: Any, shape: Shape, device: torch.device, warmup: int, steps: int) -> dict[str, Any]:
     """Losses and gradient norms of all steps, seconds of the counted ones."""
     losses: list[torch.Tensor] = []
-    norms: list[float] = []
+    norms: list[float | None] = []
     times: dict[str, list[float]] = {name: [] for name in ("step_s", *PHASES)}
     batches = [
         tuple(part.to(device) for part in make_batch(shape, step, dist.get_rank())) for step in range(warmup + steps)

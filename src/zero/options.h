@@ -15,7 +15,6 @@ struct Options {
   std::optional<core::Dtype> accumulation_dtype;   ///< grad_accum_dtype; nothing: float32
   std::optional<core::Dtype> communication_dtype;  ///< of gradients on the wire; nothing: the accumulation dtype
   bool overlap_comm = true;                        ///< reduce while backward goes on
-  int64_t reduce_bucket_size = 500'000'000;        ///< most elements in one launch
   bool average_over_ranks = true;                  ///< gradient_allreduce_op: mean, or sum
   double predivide_factor = 1.0;  ///< prescale_gradients: divide by it before the sum, by the rest after
 };

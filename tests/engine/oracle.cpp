@@ -206,7 +206,7 @@ OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, cons
   const auto model = make_model(row);
   if (fault == Fault::kScaledGradient)
     model->parameters().front().register_hook([](const at::Tensor& gradient) { return gradient * 1.5; });
-  detail::TrainingEngine engine(describe_row(row, *model), config_text(setup, context.world()), context.new_group());
+  detail::TrainingEngine engine(describe_row(row, *model), config_text(setup, context.world()), context.shared_group());
   for (int step = 0; step < kSteps; ++step) {
     model->before_step(step);
     oracle.compute_gradients(step);

@@ -26,6 +26,11 @@ c10::intrusive_ptr<c10d::ProcessGroup> RankContext::new_group() {
   return comm::make_gloo_group(store, rank_, world_, 60);
 }
 
+c10::intrusive_ptr<c10d::ProcessGroup> RankContext::shared_group() {
+  if (!shared_) shared_ = new_group();
+  return shared_;
+}
+
 namespace {
 
 int run_child(RankContext context, const std::function<void(RankContext&)>& body) {

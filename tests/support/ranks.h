@@ -19,12 +19,15 @@ class RankContext {
   const std::string& folder() const { return folder_; }
   /// A fresh Gloo group of all ranks; null for a world of one.
   c10::intrusive_ptr<c10d::ProcessGroup> new_group();
+  /// One group for many engines, one after the other.
+  c10::intrusive_ptr<c10d::ProcessGroup> shared_group();
 
  private:
   int rank_;
   int world_;
   std::string folder_;
   int groups_ = 0;
+  c10::intrusive_ptr<c10d::ProcessGroup> shared_;
 };
 
 /// Forks `world` processes that run `body` with one thread each, and waits for them. A failed expectation, an exception

@@ -48,8 +48,8 @@ Arguments parse(int argc, char** argv) {
       arguments.checkpoint = value();
     else if (flag == "--resume")
       arguments.resume = true;
-    else if (!flag.starts_with("--local_rank="))
-      throw std::runtime_error("unknown flag " + flag + ". " + kUsage);  // the launcher's
+    else if (!flag.starts_with("--local_rank="))  // which the launcher adds
+      throw std::runtime_error("unknown flag " + flag + ". " + kUsage);
   }
   if (arguments.config.empty()) throw std::runtime_error(kUsage);
   return arguments;
