@@ -74,8 +74,9 @@ std::string Communicator::broadcast_string(const std::string& text, int root, co
   return {reinterpret_cast<const char*>(here.data_ptr<uint8_t>()), static_cast<size_t>(length.cpu().item<int64_t>())};
 }
 
-Work SingleRank::reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType, const Tag&) {
-  if (scale != 1.0) lane.mul_(scale);
+Work SingleRank::reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType, const Tag&) {
+  if (scale == 1.0) return {};
+  for (const at::Tensor& lane : lanes) lane.mul_(scale);
   return {};
 }
 

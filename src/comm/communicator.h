@@ -22,13 +22,13 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// In place over `lane`, whose length is a multiple of size(): afterwards the rank-th equal part is the sum over
+  /// In place over each lane, whose length is a multiple of size(): afterwards its rank-th equal part is the sum over
   /// ranks times `scale`; the other parts hold anything. `wire` is the type in which values travel; sums are made in
-  /// the lane's type where the backend can.
-  virtual Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) = 0;
+  /// the lane's type where the backend can. All lanes go out as one launch, with one Work.
+  virtual Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) = 0;
 
-  /// In place over `lane`: the rank-th equal part of every rank goes to all.
-  virtual Work all_gather(const at::Tensor& lane, const Tag& tag) = 0;
+  /// In place over each lane: the rank-th equal part of every rank goes to all. One launch.
+  virtual Work all_gather(at::TensorList lanes, const Tag& tag) = 0;
 
   /// In place sum over ranks times `scale`; any length. For small tensors: every rank sends all of it to every other.
   virtual Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) = 0;
@@ -55,8 +55,8 @@ class SingleRank final : public Communicator {
   explicit SingleRank(c10::Device device) : device_(device) {}
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) override;
-  Work all_gather(const at::Tensor&, const Tag&) override { return {}; }
+  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override;
+  Work all_gather(at::TensorList, const Tag&) override { return {}; }
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override;
   Work broadcast(const at::Tensor&, int, const Tag&) override { return {}; }
   c10::Device control_device() const override { return device_; }

@@ -25,6 +25,9 @@ namespace {
 // Sums are made in blocks that stay in the cache between the passes over them.
 constexpr int64_t kBlockNumel = 16 * 1024;
 
+// Every part starts on a cache line of the staging buffer.
+constexpr int64_t kStagingAlignment = 64;
+
 // How many operations have their messages posted at once: the next one's travel while this one's are added.
 constexpr size_t kPostedAtOnce = 2;
 
@@ -53,32 +56,45 @@ class ExchangeWork final : public WorkState {
   std::exception_ptr error_;
 };
 
-/// One message to or from a peer.
+/// One message to or from a peer. Messages of one operation and peer are told apart by `lane`.
 struct Message {
   int peer;
+  int lane;
   at::Tensor buffer;
 };
 
-/// What to send, what to receive, and what to do once all has arrived.
+/// A sum over ranks: `own` becomes (part of rank 0 + part of rank 1 + ...) * scale. outgoing[r] is this rank's part of
+/// rank r's sum, sent in the type `wire`; what arrives waits in the staging buffer.
+struct Sum {
+  at::Tensor own;
+  std::vector<at::Tensor> outgoing;
+  c10::ScalarType wire;
+  double scale;
+  std::vector<at::Tensor> parts = {};  ///< by rank, once posted
+
+  bool is_cast() const { return wire != own.scalar_type(); }
+  int64_t part_bytes() const { return own.numel() * static_cast<int64_t>(c10::elementSize(wire)); }
+};
+
+/// What one launch sends and receives, and what it adds once all has arrived.
 struct Operation {
   std::string what;
   int tag = 0;
-  bool sends_results = false;  // of sums before it: not posted until those are complete
+  int lanes = 0;
+  bool sends_results = false;  ///< of sums before it: not posted until those are complete
   std::vector<Message> sends;
   std::vector<Message> receives;
-  int64_t staging_bytes = 0;                                         // received parts that need a buffer of ours
-  std::function<void(Operation&, const at::Tensor& staging)> place;  // lays messages out in the staging buffer
-  std::function<void(const Operation&)> complete;
+  std::vector<Sum> sums;
   std::shared_ptr<ExchangeWork> work = std::make_shared<ExchangeWork>();
 
   at::Tensor staging;
   std::vector<c10::intrusive_ptr<c10d::Work>> in_flight;
 };
 
-/// own = (part of rank 0 + part of rank 1 + ...) * scale, where `parts[rank]` is `own` itself. The others' parts may be
-/// of a narrower type; the sum is made in own's.
-void sum_in_rank_order(const std::vector<at::Tensor>& parts, int rank, double scale) {
-  const at::Tensor& own = parts[rank];
+/// The others' parts may be of a narrower type; the sum is made in own's.
+void sum_in_rank_order(const Sum& sum) {
+  const at::Tensor& own = sum.own;
+  const std::vector<at::Tensor>& parts = sum.parts;
   const core::Dtype dtype = tensor::to_dtype(own.scalar_type());
   const auto address = [](const at::Tensor& part, int64_t begin) {
     return static_cast<char*>(part.data_ptr()) + begin * part.element_size();
@@ -91,7 +107,7 @@ void sum_in_rank_order(const std::vector<at::Tensor>& parts, int rank, double sc
       const auto add = r == 0 ? &kernels::scale_copy : &kernels::scale_add;
       add(block.data(), dtype, address(parts[r], begin), from, numel, 1.0);
     }
-    kernels::scale_copy(address(own, begin), dtype, block.data(), dtype, numel, scale);
+    kernels::scale_copy(address(own, begin), dtype, block.data(), dtype, numel, sum.scale);
   }
 }
 
@@ -119,31 +135,25 @@ class DirectExchange final : public Communicator {
   int size() const override { return size_; }
   c10::Device control_device() const override { return at::kCPU; }
 
-  Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) override {
-    DS_INTERNAL_CHECK(lane.numel() % size_ == 0, "lane of ", lane.numel(), " elements over ", size_, " ranks");
-    const int64_t part_numel = lane.numel() / size_;
-    const at::Tensor own = lane.narrow(0, rank_ * part_numel, part_numel);
+  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
     Operation operation;
-    if (wire == lane.scalar_type()) {
-      for (const int peer : peers()) operation.sends.push_back({peer, lane.narrow(0, peer * part_numel, part_numel)});
-      receive_all(operation, own);
-    } else {
-      exchange_cast(operation, lane, wire);
+    for (const at::Tensor& lane : lanes) {
+      Sum sum{.own = part(lane, rank_), .outgoing = {}, .wire = wire, .scale = scale};
+      for (int rank = 0; rank < size_; ++rank) sum.outgoing.push_back(part(lane, rank));
+      operation.sums.push_back(std::move(sum));
     }
-    operation.complete = [this, own, scale](const Operation& done) {
-      sum_in_rank_order(in_rank_order(done, own), rank_, scale);
-    };
     return launch(std::move(operation), tag);
   }
 
-  Work all_gather(const at::Tensor& lane, const Tag& tag) override {
-    DS_INTERNAL_CHECK(lane.numel() % size_ == 0, "lane of ", lane.numel(), " elements over ", size_, " ranks");
-    const int64_t part_numel = lane.numel() / size_;
+  Work all_gather(at::TensorList lanes, const Tag& tag) override {
     Operation operation;
-    operation.sends_results = true;  // a reduce-scatter of the same lane may be right before it
-    for (const int peer : peers()) {
-      operation.sends.push_back({peer, lane.narrow(0, rank_ * part_numel, part_numel)});
-      operation.receives.push_back({peer, lane.narrow(0, peer * part_numel, part_numel)});
+    operation.sends_results = true;  // a reduce-scatter of the same lanes may be right before it
+    for (const at::Tensor& lane : lanes) {
+      for (const int peer : peers()) {
+        operation.sends.push_back({peer, operation.lanes, part(lane, rank_)});
+        operation.receives.push_back({peer, operation.lanes, part(lane, peer)});
+      }
+      ++operation.lanes;
     }
     return launch(std::move(operation), tag);
   }
@@ -151,20 +161,20 @@ class DirectExchange final : public Communicator {
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
     // The sum is made in place only after the sends are through: they read the same memory.
     Operation operation;
-    for (const int peer : peers()) operation.sends.push_back({peer, values});
-    receive_all(operation, values);
-    operation.complete = [this, values, scale](const Operation& done) {
-      sum_in_rank_order(in_rank_order(done, values), rank_, scale);
-    };
+    operation.sums.push_back({.own = values,
+                              .outgoing = std::vector<at::Tensor>(size_, values),
+                              .wire = values.scalar_type(),
+                              .scale = scale});
     return launch(std::move(operation), tag);
   }
 
   Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
     Operation operation;
+    operation.lanes = 1;
     if (rank_ == root) {
-      for (const int peer : peers()) operation.sends.push_back({peer, values});
+      for (const int peer : peers()) operation.sends.push_back({peer, 0, values});
     } else {
-      operation.receives.push_back({root, values});
+      operation.receives.push_back({root, 0, values});
     }
     return launch(std::move(operation), tag);
   }
@@ -177,43 +187,48 @@ class DirectExchange final : public Communicator {
     return result;
   }
 
-  void receive_all(Operation& operation, const at::Tensor& like) const {
-    operation.staging_bytes = static_cast<int64_t>(like.nbytes()) * (size_ - 1);
-    operation.place = [peers = peers(), like](Operation& self, const at::Tensor& staging) {
-      const auto bytes = static_cast<int64_t>(like.nbytes());
-      int64_t offset = 0;
-      for (const int peer : peers) {
-        self.receives.push_back({peer, staging.narrow(0, offset, bytes).view(like.scalar_type())});
-        offset += bytes;
-      }
-    };
-  }
-
-  /// Every part is cast to `wire` before it is sent; received parts stay in it until they are added.
-  void exchange_cast(Operation& operation, const at::Tensor& lane, c10::ScalarType wire) const {
+  at::Tensor part(const at::Tensor& lane, int rank) const {
+    DS_INTERNAL_CHECK(lane.numel() % size_ == 0, "lane of ", lane.numel(), " elements over ", size_, " ranks");
     const int64_t part_numel = lane.numel() / size_;
-    const int64_t part_bytes = part_numel * static_cast<int64_t>(c10::elementSize(wire));
-    operation.staging_bytes = 2 * part_bytes * (size_ - 1);
-    operation.place = [peers = peers(), lane, wire, part_numel, part_bytes](Operation& self,
-                                                                            const at::Tensor& staging) {
-      int64_t offset = 0;
-      for (const int peer : peers) {
-        const at::Tensor outgoing = staging.narrow(0, offset, part_bytes).view(wire);
-        const at::Tensor part = lane.narrow(0, peer * part_numel, part_numel);
-        kernels::convert(outgoing.data_ptr(), tensor::to_dtype(wire), part.data_ptr(),
-                         tensor::to_dtype(lane.scalar_type()), part_numel);
-        self.sends.push_back({peer, outgoing});
-        self.receives.push_back({peer, staging.narrow(0, offset + part_bytes, part_bytes).view(wire)});
-        offset += 2 * part_bytes;
-      }
-    };
+    return lane.narrow(0, rank * part_numel, part_numel);
   }
 
-  std::vector<at::Tensor> in_rank_order(const Operation& operation, const at::Tensor& own) const {
-    std::vector<at::Tensor> parts(size_);
-    parts[rank_] = own;
-    for (const Message& message : operation.receives) parts[message.peer] = message.buffer;
-    return parts;
+  /// Staging for what arrives and, where the wire is narrower, for what leaves.
+  int64_t staging_bytes(const Operation& operation) const {
+    int64_t bytes = 0;
+    for (const Sum& sum : operation.sums) bytes += aligned(sum.part_bytes()) * (size_ - 1) * (sum.is_cast() ? 2 : 1);
+    return bytes;
+  }
+
+  static int64_t aligned(int64_t bytes) {
+    return (bytes + kStagingAlignment - 1) / kStagingAlignment * kStagingAlignment;
+  }
+
+  /// Lays the messages of all sums out in the staging buffer; casts what leaves.
+  void place_sums(Operation& operation) const {
+    int64_t offset = 0;
+    const auto take = [&](const Sum& sum) {
+      const at::Tensor view = operation.staging.narrow(0, offset, sum.part_bytes()).view(sum.wire);
+      offset += aligned(sum.part_bytes());
+      return view;
+    };
+    for (Sum& sum : operation.sums) {
+      sum.parts.resize(size_);
+      sum.parts[rank_] = sum.own;
+      for (const int peer : peers()) {
+        at::Tensor outgoing = sum.outgoing[peer];
+        if (sum.is_cast()) {
+          const at::Tensor narrow = take(sum);
+          kernels::convert(narrow.data_ptr(), tensor::to_dtype(sum.wire), outgoing.data_ptr(),
+                           tensor::to_dtype(outgoing.scalar_type()), outgoing.numel());
+          outgoing = narrow;
+        }
+        sum.parts[peer] = take(sum);
+        operation.sends.push_back({peer, operation.lanes, outgoing});
+        operation.receives.push_back({peer, operation.lanes, sum.parts[peer]});
+      }
+      ++operation.lanes;
+    }
   }
 
   Work launch(Operation operation, const Tag& tag) {
@@ -224,7 +239,8 @@ class DirectExchange final : public Communicator {
     std::shared_ptr<ExchangeWork> work = operation.work;
     {
       const std::lock_guard lock(mutex_);
-      operation.tag = next_tag_++ & 0x3fffffff;
+      operation.tag = static_cast<int>(next_tag_ & 0x3fffffff);
+      next_tag_ += std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
       queue_.push_back(std::move(operation));
     }
     changed_.notify_all();
@@ -232,7 +248,7 @@ class DirectExchange final : public Communicator {
   }
 
   static bool may_post(const Operation& next, const std::deque<Operation>& posted) {
-    const auto sums = [](const Operation& operation) { return static_cast<bool>(operation.complete); };
+    const auto sums = [](const Operation& operation) { return !operation.sums.empty(); };
     return !next.sends_results || std::none_of(posted.begin(), posted.end(), sums);
   }
 
@@ -259,17 +275,17 @@ class DirectExchange final : public Communicator {
   void post(Operation& operation) {
     if (broken_) return;
     try {
-      if (operation.staging_bytes > 0) {
-        operation.staging = take_staging(operation.staging_bytes);
-        operation.place(operation, operation.staging);
+      if (!operation.sums.empty()) {
+        operation.staging = take_staging(staging_bytes(operation));
+        place_sums(operation);
       }
       for (const Message& message : operation.receives) {
         std::vector<at::Tensor> buffers = {message.buffer};
-        operation.in_flight.push_back(group_->recv(buffers, message.peer, operation.tag));
+        operation.in_flight.push_back(group_->recv(buffers, message.peer, operation.tag + message.lane));
       }
       for (const Message& message : operation.sends) {
         std::vector<at::Tensor> buffers = {message.buffer};
-        operation.in_flight.push_back(group_->send(buffers, message.peer, operation.tag));
+        operation.in_flight.push_back(group_->send(buffers, message.peer, operation.tag + message.lane));
       }
     } catch (...) {
       fail(operation);
@@ -280,13 +296,14 @@ class DirectExchange final : public Communicator {
     if (!broken_) {
       try {
         for (const auto& message : operation.in_flight) message->wait();
-        if (operation.complete) operation.complete(operation);
+        for (const Sum& sum : operation.sums) sum_in_rank_order(sum);
       } catch (...) {
         fail(operation);
       }
     }
     operation.receives.clear();
     operation.sends.clear();
+    operation.sums.clear();
     if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
     operation.work->finish(broken_);
   }

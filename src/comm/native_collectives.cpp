@@ -1,4 +1,4 @@
-// One c10d call a collective.
+// One c10d call a launch; NCCL groups the lanes of one call into one kernel launch.
 #include "comm/native_collectives.h"
 
 #include <ATen/ATen.h>
@@ -46,18 +46,28 @@ class NativeCollectives final : public Communicator {
   int size() const override { return group_->getSize(); }
   c10::Device control_device() const override { return device_; }
 
-  Work reduce_scatter(const at::Tensor& lane, double scale, c10::ScalarType wire, const Tag& tag) override {
-    at::Tensor whole = lane.to(wire);  // the lane itself where the types are equal
-    at::Tensor own = own_part(whole);
-    const at::Tensor target = own_part(lane);
-    auto work = reduce_scatter_single(*group_, own, whole);
-    if (wire == lane.scalar_type()) return wrap(std::move(work), tag, scaling(target, scale));
-    return wrap(std::move(work), tag, [target, own, scale] { target.copy_(own).mul_(scale); });
+  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+    std::vector<at::Tensor> wholes;
+    std::vector<at::Tensor> owns;
+    std::vector<at::Tensor> targets;
+    for (const at::Tensor& lane : lanes) {
+      wholes.push_back(lane.to(wire));  // the lane itself where the types are equal
+      owns.push_back(own_part(wholes.back()));
+      targets.push_back(own_part(lane));
+    }
+    auto work = reduce_scatter_lanes(*group_, owns, wholes);
+    return wrap(std::move(work), tag, [owns, targets, scale] {
+      for (size_t index = 0; index < owns.size(); ++index) {
+        if (owns[index].scalar_type() != targets[index].scalar_type()) targets[index].copy_(owns[index]);
+        if (scale != 1.0) targets[index].mul_(scale);
+      }
+    });
   }
-  Work all_gather(const at::Tensor& lane, const Tag& tag) override {
-    at::Tensor own = own_part(lane);
-    at::Tensor whole = lane;
-    return wrap(all_gather_single(*group_, whole, own), tag, {});
+  Work all_gather(at::TensorList lanes, const Tag& tag) override {
+    std::vector<at::Tensor> wholes(lanes.begin(), lanes.end());
+    std::vector<at::Tensor> owns;
+    for (const at::Tensor& lane : lanes) owns.push_back(own_part(lane));
+    return wrap(all_gather_lanes(*group_, wholes, owns), tag, {});
   }
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
     std::vector<at::Tensor> tensors = {values};

@@ -13,6 +13,8 @@ zero::Options zero_options(const config::Config& config) {
   options.accumulation_dtype = config.data_types.grad_accum_dtype;
   options.communication_dtype = config.communication_data_type;
   options.overlap_comm = config.zero_optimization.overlap_comm.value_or(true);
+  options.reduce_bucket_size = config.zero_optimization.reduce_bucket_size;
+  options.allgather_bucket_size = config.zero_optimization.allgather_bucket_size;
   options.average_over_ranks = config.gradient_allreduce_op == "mean";
   if (config.prescale_gradients) options.predivide_factor = config.gradient_predivide_factor;
   return options;

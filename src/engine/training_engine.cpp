@@ -56,10 +56,6 @@ TrainingEngine::Impl::Impl(ModelDescription description, const std::string& conf
       model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device();
   mesh = std::make_unique<comm::Mesh>(comm::make_communicator(std::move(data_group), device));
   scaler = engine::make_loss_scaler(config);
-  if (config.provenance.given("zero_optimization.reduce_bucket_size") ||
-      config.provenance.given("zero_optimization.allgather_bucket_size")) {
-    core::log_info("[engine] bucket sizes are not used yet: every unit is reduced and gathered by itself");
-  }
   adopt_parameters();
   choose_optimizer();
   build_layout(true);

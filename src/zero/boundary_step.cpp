@@ -3,10 +3,13 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "deepspeed/error.h"
 #include "optim/clipping.h"
+#include "plan/buckets.h"
 
 namespace deepspeed::zero {
 namespace {
@@ -22,7 +25,16 @@ optim::LaneShard shard_of(const LaneBuffers& lane) {
 }  // namespace
 
 BoundaryStep::BoundaryStep(LaneStore& store, comm::Communicator& data)
-    : store_(store), data_(data), parameter_steps_(store.parameters().size(), 0) {}
+    : store_(store), data_(data), parameter_steps_(store.parameters().size(), 0) {
+  const std::vector<int64_t> numels = store.trainable_numels();
+  std::vector<int> order(numels.size());
+  std::iota(order.begin(), order.end(), 0);
+  const int64_t largest = numels.empty() ? 0 : *std::max_element(numels.begin(), numels.end());
+  buckets_ = plan::cut_buckets(order, numels, plan::bucket_capacity(store.options().allgather_bucket_size, largest));
+  bucket_ending_at_.assign(numels.size(), -1);
+  for (size_t bucket = 0; bucket < buckets_.size(); ++bucket)
+    bucket_ending_at_[buckets_[bucket].back()] = static_cast<int>(bucket);
+}
 
 double BoundaryStep::partial_of(int rank) const {
   double sum = 0.0;
@@ -116,15 +128,16 @@ void BoundaryStep::advance_segments() {
   }
 }
 
-void BoundaryStep::gather(size_t unit, int64_t step, std::vector<comm::Work>& works) {
-  if (!store_.options().lifetimes.states_sharded) return;
-  const UnitBuffers& buffers = store_.units()[unit];
-  for (const LaneBuffers& lane : buffers.lanes) {
-    if (!lane.plan.trainable) continue;
-    works.push_back(data_.all_gather(
-        lane.parameters,
-        {.step = step, .phase = comm::Phase::kGather, .unit = static_cast<int>(unit), .name = buffers.name}));
+void BoundaryStep::gather_after(int unit, int64_t step, std::vector<comm::Work>& works) {
+  if (!store_.options().lifetimes.states_sharded || bucket_ending_at_[unit] < 0) return;
+  std::vector<at::Tensor> lanes;
+  for (const int member : buckets_[bucket_ending_at_[unit]]) {
+    for (const LaneBuffers& lane : store_.units()[member].lanes) {
+      if (lane.plan.trainable) lanes.push_back(lane.parameters);
+    }
   }
+  works.push_back(data_.all_gather(
+      lanes, {.step = step, .phase = comm::Phase::kGather, .unit = unit, .name = store_.units()[unit].name}));
 }
 
 void BoundaryStep::step_elementwise(const optim::RangeOptimizer& optimizer,
@@ -134,7 +147,7 @@ void BoundaryStep::step_elementwise(const optim::RangeOptimizer& optimizer,
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
       if (lane.plan.trainable) optimizer.step(shard_of(lane), groups, scale);
     }
-    gather(unit, step, works);
+    gather_after(static_cast<int>(unit), step, works);
   }
   for (comm::Work& work : works) work.wait();
 }
@@ -164,7 +177,7 @@ void BoundaryStep::step_with_norms(const optim::ParameterNormOptimizer& optimize
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
       if (lane.plan.trainable) optimizer.apply(shard_of(lane), groups, scratch[next++], weights, updates);
     }
-    gather(unit, step, works);
+    gather_after(static_cast<int>(unit), step, works);
   }
   for (comm::Work& work : works) work.wait();
 }

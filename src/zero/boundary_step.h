@@ -53,11 +53,13 @@ class BoundaryStep {
                         double scale, int64_t step);
   void step_with_norms(const optim::ParameterNormOptimizer& optimizer, std::span<const optim::Hyperparameters> groups,
                        double scale, int64_t step);
-  void gather(size_t unit, int64_t step, std::vector<comm::Work>& works);
+  void gather_after(int unit, int64_t step, std::vector<comm::Work>& works);
 
   LaneStore& store_;
   comm::Communicator& data_;
   std::vector<int64_t> parameter_steps_;
+  std::vector<std::vector<int>> buckets_;  // units whose parameters are gathered in one launch, in stepping order
+  std::vector<int> bucket_ending_at_;      // by unit: the bucket that is complete after it, or -1
 };
 
 }  // namespace deepspeed::zero

@@ -115,9 +115,18 @@ int64_t LaneStore::slot_bytes(int unit) const {
   return slot_offset_bytes(unit, static_cast<int>(units_[unit].lanes.size()));
 }
 
-at::Tensor LaneStore::slot_view(int slot, int unit, int lane) {
-  return gradient_slots_->view(slot, slot_offset_bytes(unit, lane), units_[unit].lanes[lane].plan.numel,
+at::Tensor LaneStore::slot_view(int slot, int64_t unit_offset, int unit, int lane) {
+  return gradient_slots_->view(slot, unit_offset + slot_offset_bytes(unit, lane), units_[unit].lanes[lane].plan.numel,
                                accumulation_type());
+}
+
+std::vector<int64_t> LaneStore::trainable_numels() const {
+  std::vector<int64_t> numels;
+  for (const UnitBuffers& unit : units_) {
+    numels.push_back(0);
+    for (const LaneBuffers& lane : unit.lanes) numels.back() += lane.plan.trainable ? lane.plan.numel : 0;
+  }
+  return numels;
 }
 
 void LaneStore::make_slots() {

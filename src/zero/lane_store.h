@@ -81,7 +81,10 @@ class LaneStore {
   /// The trainable lanes' bytes of one unit in the accumulation dtype, and each lane's offset in a slot.
   int64_t slot_bytes(int unit) const;
   int64_t slot_offset_bytes(int unit, int lane) const;
-  at::Tensor slot_view(int slot, int unit, int lane);
+  /// The lane of a unit that starts `unit_offset` bytes into the slot (a slot can hold several small units).
+  at::Tensor slot_view(int slot, int64_t unit_offset, int unit, int lane);
+  /// Trainable elements of each unit, padding included.
+  std::vector<int64_t> trainable_numels() const;
   c10::ScalarType accumulation_type() const;
   c10::ScalarType wire_type() const;
 

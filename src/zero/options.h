@@ -16,6 +16,8 @@ struct Options {
   std::optional<core::Dtype> communication_dtype;  ///< of gradients on the wire; nothing: the accumulation dtype
   bool overlap_comm = true;                        ///< reduce while backward goes on
   bool average_over_ranks = true;                  ///< gradient_allreduce_op: mean, or sum
+  int64_t reduce_bucket_size = 500'000'000;        ///< gradients that go out in one launch at most, in elements
+  int64_t allgather_bucket_size = 500'000'000;     ///< the same of parameters after a step
   double predivide_factor = 1.0;  ///< prescale_gradients: divide by it before the sum, by the rest after
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "deepspeed/error.h"
+#include "plan/buckets.h"
 #include "plan/reduction_order.h"
 #include "precision/accumulate.h"
 
@@ -68,8 +69,26 @@ void Reducer::agree_order() {
         .wait();
     order = order.cpu();
   }
-  order_.assign(order.data_ptr<int64_t>(), order.data_ptr<int64_t>() + order.numel());
+  const int64_t* begin = order.data_ptr<int64_t>();
+  cut_into_buckets({begin, begin + order.numel()});
   order_agreed_ = true;
+}
+
+void Reducer::cut_into_buckets(const std::vector<int>& order) {
+  const std::vector<int64_t> numels = store_.trainable_numels();
+  const int64_t largest = numels.empty() ? 0 : *std::max_element(numels.begin(), numels.end());
+  const int64_t capacity = plan::bucket_capacity(store_.options().reduce_bucket_size, largest);
+  for (std::vector<int>& units : plan::cut_buckets(order, numels, capacity)) {
+    const std::string& first = store_.units()[units.front()].name;
+    const std::string& last = store_.units()[units.back()].name;
+    int64_t offset = 0;
+    for (const int unit : units) {
+      units_[unit].bucket = static_cast<int>(buckets_.size());
+      units_[unit].bucket_offset = offset;
+      offset += store_.slot_bytes(unit);
+    }
+    buckets_.push_back({.units = std::move(units), .name = first == last ? first : first + " to " + last});
+  }
 }
 
 void Reducer::begin_backward(const BackwardSettings& settings) {
@@ -82,13 +101,15 @@ void Reducer::apply(const BackwardSettings& settings) {
   scale_ = settings.scale / store_.options().predivide_factor;
   step_ = settings.step;
   in_backward_ = true;
+  if (policy_ == ReducePolicy::kNow) agree_order();
 }
 
 at::Tensor Reducer::target(int unit, int parameter) {
   const Location& where = store_.location(parameter);
   const LaneBuffers& lane = store_.units()[unit].lanes[where.lane];
+  const UnitState& state = units_[unit];
   const at::Tensor whole =
-      units_[unit].open == Open::kLane ? lane.gradients : store_.slot_view(units_[unit].slot, unit, where.lane);
+      state.open == Open::kLane ? lane.gradients : store_.slot_view(state.slot, state.slot_offset, unit, where.lane);
   return whole.narrow(0, where.range.begin, where.range.numel());
 }
 
@@ -99,43 +120,59 @@ void Reducer::gradient_ready(int parameter) {
   at::Tensor& gradient = tensor.mutable_grad();
   if (!gradient.defined()) return;
   const int unit = store_.location(parameter).unit;
-  if (units_[unit].open == Open::kNone) open(unit);
   ParameterState& state = parameters_[parameter];
   const at::Tensor dense = gradient.is_sparse() ? gradient.to_dense() : gradient.detach();
   if (dense.numel() > 0) {
+    if (units_[unit].open == Open::kNone) open(unit);
     const at::Tensor into = target(unit, parameter);
     state.written ? precision::add_scaled_into(into, dense, scale_) : precision::scale_into(into, dense, scale_);
   }
   state.written = true;
   gradient.reset();
   ++state.ready;
-  if (policy_ == ReducePolicy::kNow && store_.options().overlap_comm) launch_ready();
+  if (policy_ == ReducePolicy::kNow) launch_ready();
 }
 
 void Reducer::open(int unit) {
   UnitState& state = units_[unit];
   const bool keep = policy_ == ReducePolicy::kKeepLocal;
   if (state.in_lane || (state.launched && policy_ == ReducePolicy::kNow)) {
-    state.late = true;
-    open_slot(unit);
+    open_late(unit);
   } else if (lives_in_lane() || keep) {
     if (keep) store_.keep_gradients_whole(unit);
     state.open = Open::kLane;
   } else {
-    open_slot(unit);
+    open_in_bucket(unit);
   }
   for (const int parameter : state.parameters) parameters_[parameter].written = false;
 }
 
-void Reducer::open_slot(int unit) {
+void Reducer::open_late(int unit) {
   UnitState& state = units_[unit];
-  state.slot = acquire_slot(unit);
+  state.slot = acquire_slot(store_.units()[unit].name);
+  state.slot_offset = 0;
   state.open = Open::kSlot;
-  // Gaps between parameters hold what another unit left there; they take part in sums and norms.
+  state.late = true;
+  zero_gaps(unit);
+}
+
+void Reducer::open_in_bucket(int unit) {
+  UnitState& state = units_[unit];
+  Bucket& bucket = buckets_[state.bucket];
+  if (bucket.slot < 0) bucket.slot = acquire_slot(bucket.name);
+  state.slot = bucket.slot;
+  state.slot_offset = state.bucket_offset;
+  state.open = Open::kSlot;
+  zero_gaps(unit);
+}
+
+// Gaps between parameters hold what another unit left there; they take part in sums and norms.
+void Reducer::zero_gaps(int unit) {
+  const UnitState& state = units_[unit];
   const auto& lanes = store_.units()[unit].lanes;
   for (size_t index = 0; index < lanes.size(); ++index) {
     if (!lanes[index].plan.trainable) continue;
-    const at::Tensor view = store_.slot_view(state.slot, unit, static_cast<int>(index));
+    const at::Tensor view = store_.slot_view(state.slot, state.slot_offset, unit, static_cast<int>(index));
     int64_t end = 0;
     for (const plan::Placement& placement : lanes[index].plan.placements) {
       if (placement.range.begin > end) view.narrow(0, end, placement.range.begin - end).zero_();
@@ -145,14 +182,14 @@ void Reducer::open_slot(int unit) {
   }
 }
 
-int Reducer::acquire_slot(int unit) {
+int Reducer::acquire_slot(const std::string& reason) {
   tensor::SlotPool& pool = store_.gradient_slots_or_make();
   // Slots that are on their way come back by waiting; only units that wait for their turn make the pool grow.
   while (true) {
     if (const int slot = pool.try_acquire(); slot >= 0) return slot;
-    const bool returns = std::any_of(in_flight_.begin(), in_flight_.end(),
-                                     [](const InFlight& flight) { return flight.from == Open::kSlot; });
-    if (!returns) return pool.acquire_or_grow(store_.units()[unit].name);
+    const bool returns =
+        std::any_of(in_flight_.begin(), in_flight_.end(), [](const InFlight& flight) { return flight.slot >= 0; });
+    if (!returns) return pool.acquire_or_grow(reason);
     finish_front();
   }
 }
@@ -170,43 +207,57 @@ bool Reducer::is_final(int unit) const {
                      [&](int parameter) { return parameters_[parameter].ready >= parameters_[parameter].expected; });
 }
 
+bool Reducer::is_final(const Bucket& bucket) const {
+  return std::all_of(bucket.units.begin(), bucket.units.end(),
+                     [&](int unit) { return units_[unit].in_lane || is_final(unit); });
+}
+
 void Reducer::launch_ready() {
-  agree_order();
-  while (next_ < order_.size()) {
-    const int unit = order_[next_];
-    if (units_[unit].parameters.empty() || units_[unit].in_lane) {
-      ++next_;
-      continue;
+  for (; next_ < buckets_.size() && is_final(buckets_[next_]); ++next_) launch_bucket(buckets_[next_]);
+}
+
+void Reducer::launch_bucket(Bucket& bucket) {
+  std::vector<int> units;  // what an earlier backward of this window reduced in its lane waits for late gradients
+  for (const int unit : bucket.units) {
+    if (units_[unit].in_lane) continue;
+    if (units_[unit].open == Open::kNone) open(unit);
+    units.push_back(unit);
+  }
+  if (!units.empty()) launch(units, std::exchange(bucket.slot, -1), bucket.name);
+}
+
+void Reducer::launch_late(int unit) {
+  if (units_[unit].open == Open::kNone) {
+    open_late(unit);
+    for (const int parameter : units_[unit].parameters) parameters_[parameter].written = false;
+  }
+  launch({unit}, units_[unit].slot, store_.units()[unit].name);
+}
+
+void Reducer::launch(const std::vector<int>& units, int slot, std::string_view name) {
+  InFlight flight{.units = {}, .slot = slot, .works = {}};
+  std::vector<at::Tensor> buffers;
+  for (const int unit : units) {
+    UnitState& state = units_[unit];
+    zero_unwritten(unit);
+    const auto& lanes = store_.units()[unit].lanes;
+    for (size_t index = 0; index < lanes.size(); ++index) {
+      if (!lanes[index].plan.trainable) continue;
+      buffers.push_back(state.open == Open::kLane
+                            ? lanes[index].gradients
+                            : store_.slot_view(state.slot, state.slot_offset, unit, static_cast<int>(index)));
     }
-    if (!is_final(unit)) return;
-    launch(unit);
-    ++next_;
+    flight.units.push_back({unit, state.open, state.slot, state.slot_offset});
+    state.launched = true;
+    state.open = Open::kNone;
+    state.slot = -1;
+    state.late = false;
   }
-}
-
-comm::Tag Reducer::tag(int unit) const {
-  return {.step = step_, .phase = comm::Phase::kReduce, .unit = unit, .name = store_.units()[unit].name};
-}
-
-void Reducer::launch(int unit) {
-  UnitState& state = units_[unit];
-  if (state.open == Open::kNone) open(unit);
-  zero_unwritten(unit);
-  InFlight flight{.unit = unit, .from = state.open, .slot = state.slot, .works = {}};
-  const auto& lanes = store_.units()[unit].lanes;
-  for (size_t index = 0; index < lanes.size(); ++index) {
-    if (!lanes[index].plan.trainable) continue;
-    const at::Tensor buffer = state.open == Open::kLane ? lanes[index].gradients
-                                                        : store_.slot_view(state.slot, unit, static_cast<int>(index));
-    flight.works.push_back(data_.reduce_scatter(buffer, reduce_scale_, store_.wire_type(), tag(unit)));
-    if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffer, tag(unit)));
-  }
-  state.launched = true;
-  state.open = Open::kNone;
-  state.slot = -1;
-  state.late = false;
+  const comm::Tag tag{.step = step_, .phase = comm::Phase::kReduce, .unit = units.front(), .name = name};
+  flight.works.push_back(data_.reduce_scatter(buffers, reduce_scale_, store_.wire_type(), tag));
+  if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffers, tag));
   in_flight_.push_back(std::move(flight));
-  if (!store_.options().overlap_comm && in_flight_.back().from == Open::kSlot) finish_all();
+  if (!store_.options().overlap_comm) finish_all();
 }
 
 void Reducer::merge_lane(LaneBuffers& lane, const at::Tensor& reduced, bool add) {
@@ -219,19 +270,22 @@ void Reducer::finish_front() {
   InFlight flight = std::move(in_flight_.front());
   in_flight_.pop_front();
   for (comm::Work& work : flight.works) work.wait();
-  UnitState& state = units_[flight.unit];
-  auto& lanes = store_.units()[flight.unit].lanes;
-  for (size_t index = 0; index < lanes.size(); ++index) {
-    if (!lanes[index].plan.trainable) continue;
-    if (flight.from == Open::kSlot) {
-      merge_lane(lanes[index], store_.slot_view(flight.slot, flight.unit, static_cast<int>(index)), state.filled);
-    } else if (!lives_in_lane()) {
-      merge_lane(lanes[index], lanes[index].gradients, state.filled);
+  for (const Flown& flown : flight.units) {
+    UnitState& state = units_[flown.unit];
+    auto& lanes = store_.units()[flown.unit].lanes;
+    for (size_t index = 0; index < lanes.size(); ++index) {
+      if (!lanes[index].plan.trainable) continue;
+      if (flown.from == Open::kSlot) {
+        merge_lane(lanes[index], store_.slot_view(flown.slot, flown.slot_offset, flown.unit, static_cast<int>(index)),
+                   state.filled);
+      } else if (!lives_in_lane()) {
+        merge_lane(lanes[index], lanes[index].gradients, state.filled);
+      }
     }
+    state.filled = true;
+    state.in_lane = lives_in_lane();
   }
-  if (flight.from == Open::kSlot) store_.gradient_slots()->release(flight.slot);
-  state.filled = true;
-  state.in_lane = lives_in_lane();
+  if (flight.slot >= 0) store_.gradient_slots()->release(flight.slot);
 }
 
 void Reducer::finish_all() {
@@ -253,14 +307,11 @@ void Reducer::reduce_late() {
     flags = late.data_ptr<float>();
   }
   finish_all();
-  for (const int unit : order_) {
-    if (flags[unit] == 0.0F) continue;
-    if (units_[unit].open == Open::kNone) {
-      open_slot(unit);
-      for (const int parameter : units_[unit].parameters) parameters_[parameter].written = false;
+  for (const Bucket& bucket : buckets_) {
+    for (const int unit : bucket.units) {
+      if (flags[unit] != 0.0F) launch_late(unit);
+      finish_all();
     }
-    launch(unit);
-    finish_all();
   }
 }
 
@@ -281,10 +332,7 @@ void Reducer::backward_done() {
   const std::lock_guard lock(mutex_);
   if (policy_ == ReducePolicy::kNow) {
     agree_order();
-    for (; next_ < order_.size(); ++next_) {
-      const int unit = order_[next_];
-      if (!units_[unit].parameters.empty() && !units_[unit].in_lane && !units_[unit].launched) launch(unit);
-    }
+    for (; next_ < buckets_.size(); ++next_) launch_bucket(buckets_[next_]);
     finish_all();
     reduce_late();
     finish_all();
@@ -310,8 +358,11 @@ void Reducer::start_window() {
 }
 
 void Reducer::reset_units() {
+  for (Bucket& bucket : buckets_) {
+    if (bucket.slot >= 0) store_.gradient_slots()->release(std::exchange(bucket.slot, -1));
+  }
   for (UnitState& unit : units_) {
-    if (unit.open == Open::kSlot) store_.gradient_slots()->release(unit.slot);
+    if (unit.open == Open::kSlot && unit.late) store_.gradient_slots()->release(unit.slot);
     unit.open = Open::kNone;
     unit.slot = -1;
     unit.late = unit.filled = unit.in_lane = unit.launched = false;
@@ -327,7 +378,7 @@ void Reducer::abandon_backward() noexcept {
       } catch (const std::exception&) {  // the first error is already on its way to the caller
       }
     }
-    if (flight.from == Open::kSlot) store_.gradient_slots()->release(flight.slot);
+    if (flight.slot >= 0) store_.gradient_slots()->release(flight.slot);
   }
   in_flight_.clear();
   reset_units();

@@ -1,8 +1,9 @@
 // Gradients on their way: from `.grad` into lanes or slots, and over the ranks while backward goes on.
 //
 // [Note: Reduction order] Units are reduced in one agreed order: rank 0's first forward, reversed, then what it did not
-// use. A unit goes out when all its parameters are ready and all units before it are out; at backward_done the rest
-// follows, with missing gradients counted as zero. So ranks that take different branches launch the same collectives.
+// use. Consecutive small units of that order form a bucket, which is one launch (plan/buckets.h). A bucket goes out
+// when all its parameters are ready and all buckets before it are out; at backward_done the rest follows, with missing
+// gradients counted as zero. So ranks that take different branches launch the same collectives.
 //
 // [Note: Late gradients] A unit may get gradients after it went out (a module used twice under reentrant
 // checkpointing, a second backward before the boundary step). These are collected in a slot; at backward_done the
@@ -14,6 +15,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -75,7 +78,10 @@ class Reducer {
 
   struct UnitState {
     Open open = Open::kNone;  // where gradients of this unit go now
-    int slot = -1;
+    int slot = -1;            // with kSlot: which, and where in it
+    int64_t slot_offset = 0;
+    int bucket = -1;  // and where it lies in the bucket's slot
+    int64_t bucket_offset = 0;
     bool launched = false;        // in this backward
     bool in_lane = false;         // the whole lanes hold the reduced sum of this window (stages 0 and 1)
     bool filled = false;          // the owned gradients hold something of this window
@@ -88,24 +94,41 @@ class Reducer {
     int unused_streak = 0;  // backwards in a row without any
     bool written = false;   // in the open target
   };
-  struct InFlight {
+  struct Bucket {
+    std::vector<int> units;
+    int slot = -1;  // shared by those of its units that are open in a slot and not late
+    std::string name;
+  };
+  /// One unit's part of a launch.
+  struct Flown {
     int unit;
     Open from;
     int slot;
+    int64_t slot_offset;
+  };
+  struct InFlight {
+    std::vector<Flown> units;
+    int slot;  // to give back, or -1
     std::vector<comm::Work> works;
   };
 
   void apply(const BackwardSettings& settings);
   void attach_hook(int parameter);
   void agree_order();
+  void cut_into_buckets(const std::vector<int>& order);
   void open(int unit);
-  void open_slot(int unit);
-  int acquire_slot(int unit);
+  void open_late(int unit);
+  void open_in_bucket(int unit);
+  void zero_gaps(int unit);
+  int acquire_slot(const std::string& reason);
   at::Tensor target(int unit, int parameter);
   void zero_unwritten(int unit);
   bool is_final(int unit) const;
   void launch_ready();
-  void launch(int unit);
+  bool is_final(const Bucket& bucket) const;
+  void launch_bucket(Bucket& bucket);
+  void launch_late(int unit);
+  void launch(const std::vector<int>& units, int slot, std::string_view name);
   void finish_front();
   void finish_all();
   void merge_lane(LaneBuffers& lane, const at::Tensor& reduced, bool add);
@@ -114,7 +137,6 @@ class Reducer {
   void reset_units();
   bool whole_on_every_rank() const { return !store_.options().lifetimes.states_sharded; }
   bool lives_in_lane() const { return store_.options().lifetimes.gradients != plan::Lifetime::kUntilReduced; }
-  comm::Tag tag(int unit) const;
 
   LaneStore& store_;
   comm::Communicator& data_;
@@ -123,9 +145,9 @@ class Reducer {
   std::vector<ParameterState> parameters_;
   std::vector<std::unique_ptr<tensor::GradientHook>> hooks_;
   std::vector<int> first_uses_;
-  std::vector<int> order_;
+  std::vector<Bucket> buckets_;  // in the agreed order
   bool order_agreed_ = false;
-  size_t next_ = 0;  // into order_
+  size_t next_ = 0;  // into buckets_
   std::deque<InFlight> in_flight_;
   ReducePolicy policy_ = ReducePolicy::kNow;
   double scale_ = 1.0;

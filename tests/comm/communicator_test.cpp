@@ -62,6 +62,28 @@ TEST_P(CommunicatorTest, AllGatherRightAfterReduceScatterSendsTheSums) {
   });
 }
 
+TEST_P(CommunicatorTest, LanesOfOneLaunchAreIndependent) {
+  testing::run_on_ranks(GetParam(), [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    const std::vector<int64_t> parts = {5, 30'000, 1};
+    std::vector<at::Tensor> lanes;
+    for (size_t i = 0; i < parts.size(); ++i)
+      lanes.push_back(at::full({parts[i] * context.world()}, context.rank() + 10.0 * static_cast<double>(i),
+                               i == 2 ? at::kDouble : at::kFloat));
+    for (int turn = 0; turn < 2; ++turn) {  // sums of sums: the second turn finds the first one's results
+      communicator->reduce_scatter(lanes, 0.5, at::kFloat, kTag);
+      communicator->all_gather(lanes, kTag).wait();
+    }
+    const double world = context.world();
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const double first = 0.5 * (world * (world - 1) / 2 + 10.0 * static_cast<double>(i) * world);
+      const double last = 0.5 * first * world;
+      EXPECT_EQ(lanes[i].min().item<double>(), last) << "lane " << i;
+      EXPECT_EQ(lanes[i].max().item<double>(), last) << "lane " << i;
+    }
+  });
+}
+
 TEST_P(CommunicatorTest, NarrowWireRoundsOnlyReceivedParts) {
   testing::run_on_ranks(GetParam(), [](RankContext& context) {
     const auto communicator = make_communicator(context.new_group(), at::kCPU);

@@ -190,12 +190,15 @@ std::string config_text(const OracleSetup& setup, int world) {
                                                         : "";
   const std::string optimizer = setup.optimizer == "sgd" ? "SGD" : "AdamW";
   const std::string wire = setup.wire.empty() ? "" : R"("communication_data_type": ")" + setup.wire + R"(",)";
+  const std::string size = std::to_string(setup.bucket);
+  const std::string buckets =
+      setup.bucket == 0 ? "" : R"(, "reduce_bucket_size": )" + size + R"(, "allgather_bucket_size": )" + size;
   return R"({"train_batch_size": )" + std::to_string(world * setup.accumulation * kSamples) +
          R"(, "gradient_accumulation_steps": )" + std::to_string(setup.accumulation) + R"(, "gradient_clipping": )" +
          std::to_string(kClipping) + ", " + precision + wire + R"( "optimizer": {"type": ")" + optimizer +
          R"(", "params": {"lr": 0.1, "weight_decay": 0.01}},
           "zero_optimization": {"stage": )" +
-         std::to_string(setup.stage) + R"(, "overlap_comm": )" + (setup.overlap ? "true" : "false") + "}}";
+         std::to_string(setup.stage) + R"(, "overlap_comm": )" + (setup.overlap ? "true" : "false") + buckets + "}}";
 }
 
 OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, const OracleSetup& setup, Fault fault) {

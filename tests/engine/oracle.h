@@ -19,6 +19,7 @@ struct OracleSetup {
   int accumulation = 1;
   std::string dtype = "fp32";  ///< fp32, bf16 or fp16
   bool overlap = true;
+  int64_t bucket = 0;  ///< reduce_bucket_size and allgather_bucket_size; 0: absent
   std::string optimizer = "sgd";
   bool no_sync = false;  ///< all but the last micro-batch under no_sync
   std::string wire;      ///< communication_data_type; "": absent

@@ -72,7 +72,7 @@ bool is_long(int world) {
   return world != 2 && (all == nullptr || std::string(all) != "1");
 }
 
-TEST_P(OracleTable, OverlapOnAndOffGiveTheSameBits) {
+TEST_P(OracleTable, OverlapAndBucketsOnAndOffGiveTheSameBits) {
   if (is_long(world())) GTEST_SKIP() << "only with `make test-all`";
   run_on_ranks(world(), [&](RankContext& context) {
     for (const OracleRow& row : oracle_rows()) {
@@ -80,8 +80,8 @@ TEST_P(OracleTable, OverlapOnAndOffGiveTheSameBits) {
       for (const int stage : {0, 1, 2}) {
         const OracleTrace on =
             train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = true});
-        const OracleTrace off =
-            train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = false});
+        const OracleTrace off = train_beside_oracle(
+            context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = false, .bucket = 2});
         EXPECT_TRUE(same_bits(on.losses, off.losses) && same_bits(on.norms, off.norms))
             << row.name << ", stage " << stage;
       }

@@ -1,0 +1,79 @@
+// A chain of small units for tests of zero/, and a communicator that notes what is launched.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "zero/lane_store.h"
+
+namespace deepspeed::zero::testing {
+
+/// One rank alone; every launch is noted as the name in its tag and the elements that it carried.
+class NotingCommunicator final : public comm::Communicator {
+ public:
+  struct Launch {
+    std::string name;
+    std::vector<int64_t> numels;
+    bool operator==(const Launch&) const = default;
+  };
+  std::vector<Launch> reductions;
+  std::vector<Launch> gathers;
+
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  comm::Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType, const comm::Tag& tag) override {
+    reductions.push_back(note(lanes, tag));
+    for (const at::Tensor& lane : lanes) lane.mul_(scale);
+    return {};
+  }
+  comm::Work all_gather(at::TensorList lanes, const comm::Tag& tag) override {
+    gathers.push_back(note(lanes, tag));
+    return {};
+  }
+  comm::Work all_reduce(const at::Tensor& values, double scale, const comm::Tag&) override {
+    values.mul_(scale);
+    return {};
+  }
+  comm::Work broadcast(const at::Tensor&, int, const comm::Tag&) override { return {}; }
+  c10::Device control_device() const override { return at::kCPU; }
+
+ private:
+  static Launch note(at::TensorList lanes, const comm::Tag& tag) {
+    Launch launch{.name = std::string(tag.name), .numels = {}};
+    for (const at::Tensor& lane : lanes) launch.numels.push_back(lane.numel());
+    return launch;
+  }
+};
+
+/// Parameters p0, p1, ... of the given sizes, one unit each, in one group.
+struct SmallModel {
+  explicit SmallModel(const std::vector<int64_t>& numels) {
+    for (size_t i = 0; i < numels.size(); ++i) {
+      const std::string name = "p" + std::to_string(i);
+      at::Tensor tensor = at::full({numels[i]}, static_cast<double>(i + 1)).requires_grad_(true);
+      parameters.push_back({name, tensor, 0});
+      infos.push_back(
+          {.name = name, .numel = numels[i], .dtype = core::Dtype::kFloat32, .trainable = true, .group = 0});
+      units.push_back(plan::lay_out_unit(name, {static_cast<int>(i)}, infos, 1));
+    }
+  }
+  /// sum over parameters of factor * p, so that every gradient is `factor`.
+  at::Tensor loss(double factor) const {
+    at::Tensor total = at::zeros({});
+    for (const tensor::NamedParameter& parameter : parameters) total = total + factor * parameter.tensor.sum();
+    return total;
+  }
+  std::unique_ptr<LaneStore> make_store(const Options& options, comm::Communicator& data) const {
+    return std::make_unique<LaneStore>(parameters, units, options, std::vector<optim::StateSpec>{}, data);
+  }
+
+  std::vector<tensor::NamedParameter> parameters;
+  std::vector<plan::ParameterInfo> infos;
+  std::vector<plan::Unit> units;
+};
+
+}  // namespace deepspeed::zero::testing
