@@ -68,8 +68,7 @@ TEST_P(CommunicatorTest, LanesOfOneLaunchAreIndependent) {
     const std::vector<int64_t> parts = {5, 30'000, 1};
     std::vector<at::Tensor> lanes;
     for (size_t i = 0; i < parts.size(); ++i)
-      lanes.push_back(at::full({parts[i] * context.world()}, context.rank() + 10.0 * static_cast<double>(i),
-                               i == 2 ? at::kDouble : at::kFloat));
+      lanes.push_back(at::full({parts[i] * context.world()}, context.rank() + 10.0 * static_cast<double>(i)));
     for (int turn = 0; turn < 2; ++turn) {  // sums of sums: the second turn finds the first one's results
       communicator->reduce_scatter(lanes, 0.5, at::kFloat, kTag);
       communicator->all_gather(lanes, kTag).wait();
