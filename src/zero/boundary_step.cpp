@@ -25,7 +25,10 @@ optim::LaneShard shard_of(const LaneBuffers& lane) {
 }  // namespace
 
 BoundaryStep::BoundaryStep(LaneStore& store, comm::Communicator& data)
-    : store_(store), data_(data), parameter_steps_(store.parameters().size(), 0) {
+    : store_(store),
+      data_(data),
+      parameter_steps_(store.parameters().size(), 0),
+      partials_(at::zeros({store.world()}, at::kDouble)) {
   const std::vector<int64_t> numels = store.trainable_numels();
   std::vector<int> order(numels.size());
   std::iota(order.begin(), order.end(), 0);
@@ -54,14 +57,13 @@ double BoundaryStep::gradient_norm(int64_t step) {
     for (int rank = 0; rank < store_.world(); ++rank) partials[rank] = partial_of(rank);
     return optim::global_norm(partials);
   }
-  at::Tensor all = at::zeros({store_.world()}, at::kDouble);
-  all.data_ptr<double>()[store_.rank()] = partial_of(store_.rank());
+  partials_.data_ptr<double>()[store_.rank()] = partial_of(store_.rank());
   if (store_.world() > 1) {
-    all = all.to(data_.control_device());
-    data_.all_gather(all, {.step = step, .phase = comm::Phase::kNorm}).wait();
-    all = all.cpu();
+    const at::Tensor shared = partials_.to(data_.control_device());  // itself on the CPU
+    data_.all_gather(shared, {.step = step, .phase = comm::Phase::kNorm}).wait();
+    if (!shared.is_same(partials_)) partials_.copy_(shared);
   }
-  partials.assign(all.data_ptr<double>(), all.data_ptr<double>() + store_.world());
+  partials.assign(partials_.data_ptr<double>(), partials_.data_ptr<double>() + store_.world());
   return optim::global_norm(partials);
 }
 
@@ -152,30 +154,38 @@ void BoundaryStep::step_elementwise(const optim::RangeOptimizer& optimizer,
   for (comm::Work& work : works) work.wait();
 }
 
+void BoundaryStep::make_norm_buffers() {
+  norms_ = at::zeros({2 * static_cast<int64_t>(store_.parameters().size())}, at::kDouble);
+  for (const UnitBuffers& unit : store_.units()) {
+    for (const LaneBuffers& lane : unit.lanes) {
+      if (lane.plan.trainable) updates_.push_back(at::empty_like(lane.master));
+    }
+  }
+}
+
 void BoundaryStep::step_with_norms(const optim::ParameterNormOptimizer& optimizer,
                                    std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
   const auto count = static_cast<int64_t>(store_.parameters().size());
-  at::Tensor norms = at::zeros({2 * count}, at::kDouble);  // squares of weights, then of updates
-  const std::span<double> weights(norms.data_ptr<double>(), count);
-  const std::span<double> updates(norms.data_ptr<double>() + count, count);
-  std::vector<at::Tensor> scratch;
+  if (!norms_.defined()) make_norm_buffers();
+  norms_.zero_();
+  const std::span<double> weights(norms_.data_ptr<double>(), count);
+  const std::span<double> updates(norms_.data_ptr<double>() + count, count);
+  size_t next = 0;
   for (UnitBuffers& unit : store_.units()) {
     for (LaneBuffers& lane : unit.lanes) {
-      if (!lane.plan.trainable) continue;
-      scratch.push_back(at::empty_like(lane.master));
-      optimizer.prepare(shard_of(lane), groups, scale, scratch.back(), weights, updates);
+      if (lane.plan.trainable) optimizer.prepare(shard_of(lane), groups, scale, updates_[next++], weights, updates);
     }
   }
   if (store_.options().lifetimes.states_sharded && data_.size() > 1) {
-    at::Tensor shared = norms.to(data_.control_device());
+    const at::Tensor shared = norms_.to(data_.control_device());
     data_.all_reduce(shared, 1.0, {.step = step, .phase = comm::Phase::kNorm}).wait();
-    norms.copy_(shared);
+    if (!shared.is_same(norms_)) norms_.copy_(shared);
   }
   std::vector<comm::Work> works;
-  size_t next = 0;
+  next = 0;
   for (size_t unit = 0; unit < store_.units().size(); ++unit) {
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
-      if (lane.plan.trainable) optimizer.apply(shard_of(lane), groups, scratch[next++], weights, updates);
+      if (lane.plan.trainable) optimizer.apply(shard_of(lane), groups, updates_[next++], weights, updates);
     }
     gather_after(static_cast<int>(unit), step, works);
   }

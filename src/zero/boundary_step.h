@@ -53,11 +53,15 @@ class BoundaryStep {
                         double scale, int64_t step);
   void step_with_norms(const optim::ParameterNormOptimizer& optimizer, std::span<const optim::Hyperparameters> groups,
                        double scale, int64_t step);
+  void make_norm_buffers();
   void gather_after(int unit, int64_t step, std::vector<comm::Work>& works);
 
   LaneStore& store_;
   comm::Communicator& data_;
   std::vector<int64_t> parameter_steps_;
+  at::Tensor partials_;              // [world], float64: squares of the gradients a rank's shards
+  at::Tensor norms_;                 // LAMB: [2 x parameters], float64: squares of weights, then of updates
+  std::vector<at::Tensor> updates_;  // LAMB: what prepare() leaves for apply(), a trainable lane each
   std::vector<std::vector<int>> buckets_;  // units whose parameters are gathered in one launch, in stepping order
   std::vector<int> bucket_ending_at_;      // by unit: the bucket that is complete after it, or -1
 };

@@ -33,6 +33,7 @@ Reducer::Reducer(LaneStore& store, comm::Communicator& data) : store_(store), da
   const Options& options = store.options();
   const double ranks = options.average_over_ranks ? data.size() : 1.0;
   reduce_scale_ = options.predivide_factor / ranks;
+  late_ = at::zeros({static_cast<int64_t>(units_.size())}, at::kFloat);
   refresh_hooks();
 }
 
@@ -294,17 +295,15 @@ void Reducer::finish_all() {
 
 void Reducer::reduce_late() {
   if (units_.empty()) return;
-  at::Tensor late = at::zeros({static_cast<int64_t>(units_.size())}, at::kFloat);
-  float* flags = late.data_ptr<float>();
+  float* flags = late_.data_ptr<float>();
   for (size_t unit = 0; unit < units_.size(); ++unit) flags[unit] = units_[unit].late ? 1.0F : 0.0F;
   if (data_.size() > 1) {
-    late = late.to(data_.control_device());
+    const at::Tensor shared = late_.to(data_.control_device());  // itself on the CPU
     data_
-        .all_reduce(late, 1.0,
+        .all_reduce(shared, 1.0,
                     {.step = step_, .phase = comm::Phase::kReduce, .unit = -1, .name = "the list of late gradients"})
         .wait();
-    late = late.cpu();
-    flags = late.data_ptr<float>();
+    if (!shared.is_same(late_)) late_.copy_(shared);
   }
   finish_all();
   for (const Bucket& bucket : buckets_) {

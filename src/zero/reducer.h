@@ -149,6 +149,7 @@ class Reducer {
   bool order_agreed_ = false;
   size_t next_ = 0;  // into buckets_
   std::deque<InFlight> in_flight_;
+  at::Tensor late_;  // [units], float32: which have late gradients
   ReducePolicy policy_ = ReducePolicy::kNow;
   double scale_ = 1.0;
   double reduce_scale_ = 1.0;

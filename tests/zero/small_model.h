@@ -51,14 +51,14 @@ class NotingCommunicator final : public comm::Communicator {
 
 /// Parameters p0, p1, ... of the given sizes, one unit each, in one group.
 struct SmallModel {
-  explicit SmallModel(const std::vector<int64_t>& numels) {
+  explicit SmallModel(const std::vector<int64_t>& numels, int world = 1) {
     for (size_t i = 0; i < numels.size(); ++i) {
       const std::string name = "p" + std::to_string(i);
       at::Tensor tensor = at::full({numels[i]}, static_cast<double>(i + 1)).requires_grad_(true);
       parameters.push_back({name, tensor, 0});
       infos.push_back(
           {.name = name, .numel = numels[i], .dtype = core::Dtype::kFloat32, .trainable = true, .group = 0});
-      units.push_back(plan::lay_out_unit(name, {static_cast<int>(i)}, infos, 1));
+      units.push_back(plan::lay_out_unit(name, {static_cast<int>(i)}, infos, world));
     }
   }
   /// sum over parameters of factor * p, so that every gradient is `factor`.
