@@ -52,8 +52,6 @@ bool asks_for_activation_checkpointing(C c) {
 const std::vector<NotLanded>& not_landed() {
   static const std::vector<NotLanded> table = {
       // What is sharded and where it lives.
-      {"zero_optimization.stage", [](C c) { return c.zero_optimization.stage == 3; }, kRefused, "ZeRO stage 3",
-       "Use 0, 1 or 2."},
       {"zero_optimization.offload_optimizer.device",
        [](C c) { return leaves_device(c.zero_optimization.offload_optimizer); }, kRefused, "optimizer offload",
        "Use \"none\"."},

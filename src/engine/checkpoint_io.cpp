@@ -103,7 +103,7 @@ void collect_lane(TrainingEngine::Impl& impl, const zero::LaneBuffers& lane, boo
     const auto add = [&](const std::string& state, const at::Tensor& values) {
       collector.add_range(parameter.name, state, parameter.tensor.sizes(), piece.in_parameter, values);
     };
-    add(checkpoint::kWeightState, lane.parameters.narrow(0, piece.in_lane.begin, numel));
+    add(checkpoint::kWeightState, lane.owned_parameters.narrow(0, in_owned, numel));
     if (!lane.plan.trainable) continue;
     if (lane.needs_master_copy()) add(checkpoint::kMasterState, lane.master.narrow(0, in_owned, numel));
     for (size_t state = 0; state < lane.states.size(); ++state) {
@@ -225,15 +225,19 @@ void read_into(checkpoint::CheckpointReader& reader, const std::string& name, co
   if (!direct) target.copy_(host);
 }
 
-/// Weights of a lane, whole on this rank; where the checkpoint has masters, float32 weights come from those.
+/// Weights of a lane, whole where they are whole on this rank, else its shard; where the checkpoint has masters,
+/// float32 weights come from those.
 void load_weights(TrainingEngine::Impl& impl, zero::LaneBuffers& lane, checkpoint::CheckpointReader& reader) {
-  for (const plan::Placement& placement : lane.plan.placements) {
-    const tensor::NamedParameter& parameter = impl.parameters[placement.parameter];
-    if (placement.range.empty() || !reader.has(parameter.name, checkpoint::kWeightState)) continue;
+  const bool whole = lane.parameters.defined();
+  const plan::Range held = whole ? plan::Range{0, lane.plan.numel} : lane.owned;
+  for (const plan::Piece& piece : plan::pieces_in(lane.plan, held)) {
+    const tensor::NamedParameter& parameter = impl.parameters[piece.parameter];
+    if (!reader.has(parameter.name, checkpoint::kWeightState)) continue;
     const bool exact = !lane.needs_master_copy() && reader.has(parameter.name, checkpoint::kMasterState);
     read_into(reader, parameter.name, exact ? checkpoint::kMasterState : checkpoint::kWeightState,
-              parameter.tensor.sizes(), {0, placement.range.numel()},
-              lane.parameters.narrow(0, placement.range.begin, placement.range.numel()));
+              parameter.tensor.sizes(), piece.in_parameter,
+              (whole ? lane.parameters : lane.owned_parameters)
+                  .narrow(0, piece.in_lane.begin - held.begin, piece.in_lane.numel()));
   }
 }
 
@@ -346,6 +350,7 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
     }
   });
   impl_->reducer->start_window();
+  if (impl_->binder) impl_->binder->invalidate();
   if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
   return loaded;
 }

@@ -48,8 +48,9 @@ ModelDescription describe(const torch::nn::Module& module, const InitializeOptio
 }  // namespace detail
 
 EngineBase::EngineBase(const torch::nn::Module& module, const std::string& config, const InitializeOptions& options)
-    : core_(std::make_unique<detail::TrainingEngine>(detail::describe(module, options), config,
-                                                     detail::new_process_group())) {}
+    : core_(std::make_unique<detail::TrainingEngine>(
+          detail::describe(module, options), config, detail::new_process_group(),
+          detail::needs_gather_group(config) ? detail::new_process_group() : nullptr)) {}
 
 EngineBase::~EngineBase() = default;
 

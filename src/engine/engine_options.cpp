@@ -15,6 +15,10 @@ zero::Options zero_options(const config::Config& config) {
   options.overlap_comm = config.zero_optimization.overlap_comm.value_or(true);
   options.reduce_bucket_size = config.zero_optimization.reduce_bucket_size;
   options.allgather_bucket_size = config.zero_optimization.allgather_bucket_size;
+  options.persistence_threshold = config.zero_optimization.stage3_param_persistence_threshold;
+  options.model_persistence_threshold = config.zero_optimization.stage3_model_persistence_threshold;
+  options.max_live_parameters = config.zero_optimization.stage3_max_live_parameters;
+  options.prefetch_bucket_size = config.zero_optimization.stage3_prefetch_bucket_size;
   options.average_over_ranks = config.gradient_allreduce_op == "mean";
   if (config.prescale_gradients) options.predivide_factor = config.gradient_predivide_factor;
   return options;

@@ -43,7 +43,8 @@ bool is_inside(const std::string& parameter, const std::string& module) {
 // --- set-up --------------------------------------------------------------------------------------------------------
 
 TrainingEngine::Impl::Impl(ModelDescription description, const std::string& config_argument,
-                           c10::intrusive_ptr<c10d::ProcessGroup> data_group)
+                           c10::intrusive_ptr<c10d::ProcessGroup> data_group,
+                           c10::intrusive_ptr<c10d::ProcessGroup> gather_group)
     : model(std::move(description)), config(config::load_config_argument(config_argument)) {
   const int ranks = data_group ? data_group->getSize() : 1;
   core::set_log_rank(data_group ? data_group->getRank() : -1);
@@ -55,6 +56,9 @@ TrainingEngine::Impl::Impl(ModelDescription description, const std::string& conf
   const c10::Device device =
       model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device();
   mesh = std::make_unique<comm::Mesh>(comm::make_communicator(std::move(data_group), device));
+  DS_CHECK(config.zero_optimization.stage < 3 || ranks == 1 || gather_group, ValueError,
+           "[engine] ZeRO stage 3 gathers parameters over a process group of its own: give gather_group too");
+  gathers = comm::make_communicator(std::move(gather_group), device);
   scaler = engine::make_loss_scaler(config);
   adopt_parameters();
   choose_optimizer();
@@ -130,6 +134,7 @@ void TrainingEngine::Impl::build_layout(bool first) {
   if (!first) zero::relayout(*store, *new_store, data());
   std::vector<int64_t> steps =
       boundary_step ? boundary_step->parameter_steps() : std::vector<int64_t>(parameters.size(), 0);
+  binder.reset();
   reducer.reset();
   views.reset();
   boundary_step.reset();
@@ -139,6 +144,13 @@ void TrainingEngine::Impl::build_layout(bool first) {
   views = std::make_unique<zero::GradientViews>(*store);
   boundary_step = std::make_unique<zero::BoundaryStep>(*store, data());
   boundary_step->parameter_steps() = std::move(steps);
+  if (store->has_released_units()) {
+    binder = std::make_shared<zero::Binder>(*store, *gathers);
+    binder->on_use([this](int unit) {
+      if (!reducer->in_backward()) reducer->note_use(unit);
+    });
+    binder->start();
+  }
   if (is_external()) owner_step = std::make_unique<zero::OwnerStep>(*store, data());
   reducer->on_unannounced_backward([this] {
     torch::autograd::Engine::get_default_engine().queue_callback([this] { end_backward(); });
@@ -194,9 +206,11 @@ void TrainingEngine::Impl::follow_requires_grad() {
 void TrainingEngine::Impl::before_forward(int module) {
   check_alive();
   if (module == 0) views->take_back();
+  if (module == 0 && binder) binder->begin_pass(at::GradMode::is_enabled(), progress.global_steps);
   if (at_step_start) {
     at_step_start = false;
     store->reattach_parameters();
+    if (binder) binder->reattach();
     follow_requires_grad();
     reducer->refresh_hooks();
   }
@@ -251,6 +265,7 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
     reducer->backward_done();
     has_local_gradients = false;
   }
+  settle_parameters();
   reducer->fill_missing();
   views->adopt_replaced();
   views->take_back();
@@ -264,6 +279,7 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
   } else {
     boundary_step->apply(*optimizer, present_groups(groups), result, progress.global_steps);
   }
+  if (binder) binder->invalidate();
   return result;
 }
 
@@ -326,25 +342,33 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
 // --- the public face -----------------------------------------------------------------------------------------------
 
 TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config,
-                               c10::intrusive_ptr<c10d::ProcessGroup> data_group)
-    : impl_(std::make_unique<Impl>(std::move(model), config, std::move(data_group))) {}
+                               c10::intrusive_ptr<c10d::ProcessGroup> data_group,
+                               c10::intrusive_ptr<c10d::ProcessGroup> gather_group)
+    : impl_(std::make_unique<Impl>(std::move(model), config, std::move(data_group), std::move(gather_group))) {}
 
 TrainingEngine::~TrainingEngine() {
-  if (!impl_->destroyed) destroy();
+  if (!impl_->destroyed) impl_->let_everything_go();  // without the other ranks: sharded parameters stay sharded
 }
 
 void TrainingEngine::destroy() {
   if (impl_->destroyed) return;
-  impl_->destroyed = true;
-  impl_->views->take_back();
-  impl_->external_step = {};
-  impl_->owner_step.reset();
-  impl_->boundary_step.reset();
-  impl_->views.reset();
-  impl_->reducer.reset();
-  impl_->store->release_parameters();
-  impl_->store.reset();
-  impl_->mesh.reset();
+  if (impl_->binder) impl_->binder->restore();
+  impl_->let_everything_go();
+}
+
+void TrainingEngine::Impl::let_everything_go() {
+  destroyed = true;
+  views->take_back();
+  binder.reset();
+  external_step = {};
+  owner_step.reset();
+  boundary_step.reset();
+  views.reset();
+  reducer.reset();
+  store->release_parameters();
+  store.reset();
+  gathers.reset();
+  mesh.reset();
 }
 
 void TrainingEngine::before_forward(int module) { impl_->before_forward(module); }
@@ -420,13 +444,16 @@ std::map<std::string, double> TrainingEngine::memory() const {
   bytes.accumulation = core::dtype_bytes(options.accumulation_dtype.value_or(core::Dtype::kFloat32));
   bytes.master = bytes.compute == 4 ? 0 : 4;
   bytes.optimizer_states = 4 * static_cast<int64_t>(impl_->store->state_specs().size());
-  const plan::MemoryEstimate estimate =
-      plan::estimate_memory(plan::measure(units), bytes, options.lifetimes, world_size(), options.overlap_comm ? 2 : 1);
+  std::vector<bool> persistent;
+  for (const zero::UnitBuffers& unit : impl_->store->units()) persistent.push_back(!unit.released);
+  const plan::MemoryEstimate estimate = plan::estimate_memory(
+      plan::measure(units, persistent), bytes, options.lifetimes, world_size(), options.overlap_comm ? 2 : 1);
+  const double bound = impl_->binder ? static_cast<double>(impl_->binder->slot_bytes()) : 0.0;
   return {{"parameters", held.parameters},
           {"gradients", held.gradients},
           {"states", held.states},
-          {"slots", held.slots},
-          {"total", held.total()},
+          {"slots", held.slots + bound},
+          {"total", held.total() + bound},
           {"formula_parameters", estimate.parameters},
           {"formula_gradients", estimate.gradients},
           {"formula_states", estimate.states},
@@ -441,6 +468,10 @@ std::vector<std::string> TrainingEngine::unit_names() const {
 }
 
 void TrainingEngine::barrier() { impl_->data().barrier({.step = impl_->progress.global_steps}); }
+
+bool needs_gather_group(const std::string& config) {
+  return config::load_config_argument(config).zero_optimization.stage == 3;
+}
 
 std::string check_config(const std::string& config, int data_parallel_size) {
   config::Config checked = config::load_config_argument(config);

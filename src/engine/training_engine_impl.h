@@ -14,6 +14,7 @@
 #include "optim/range_optimizer.h"
 #include "optim/schedules.h"
 #include "precision/loss_scaler.h"
+#include "zero/binder.h"
 #include "zero/boundary_step.h"
 #include "zero/gradient_views.h"
 #include "zero/lane_store.h"
@@ -23,7 +24,8 @@
 namespace deepspeed::detail {
 
 struct TrainingEngine::Impl {
-  Impl(ModelDescription model, const std::string& config_argument, c10::intrusive_ptr<c10d::ProcessGroup> data_group);
+  Impl(ModelDescription model, const std::string& config_argument, c10::intrusive_ptr<c10d::ProcessGroup> data_group,
+       c10::intrusive_ptr<c10d::ProcessGroup> gather_group);
 
   // set-up
   void adopt_parameters();
@@ -47,11 +49,18 @@ struct TrainingEngine::Impl {
   void advance_schedule();
   comm::Communicator& data() const { return mesh->axis("data"); }
   void check_alive() const;
+  void let_everything_go();
   bool has_optimizer() const { return !optimizer_type.empty(); }
   bool is_external() const { return optimizer_type == kExternalOptimizer; }
   void check_optimizer(const char* what) const;
 
   // access
+  /// Shards and masters are what the user sees: before anything reads them.
+  void settle_parameters() {
+    if (binder) binder->write_back();
+  }
+  bool is_released(const zero::Location& where) const { return store->units()[where.unit].released; }
+  std::vector<int> indices_of(const std::vector<std::string>& names) const;
   const zero::Location* find(const std::string& name) const;
   const std::string& canonical(const std::string& name) const;
   zero::LaneBuffers& lane_of(const zero::Location& where) { return store->units()[where.unit].lanes[where.lane]; }
@@ -60,6 +69,7 @@ struct TrainingEngine::Impl {
   ModelDescription model;
   config::Config config;
   std::unique_ptr<comm::Mesh> mesh;
+  std::unique_ptr<comm::Communicator> gathers;  // of parameters at stage 3: beside reductions, in an order of their own
   std::vector<tensor::NamedParameter> parameters;      // those that lanes hold
   std::vector<ParameterDescription> loose_parameters;  // integers and the like: stay where they are
   std::map<std::string, size_t> parameter_index;
@@ -70,6 +80,7 @@ struct TrainingEngine::Impl {
   int64_t schedule_iteration = -1;
   precision::LossScaler scaler;
   std::unique_ptr<zero::LaneStore> store;
+  std::shared_ptr<zero::Binder> binder;  // where units are released between uses
   std::unique_ptr<zero::Reducer> reducer;
   std::unique_ptr<zero::GradientViews> views;
   std::unique_ptr<zero::BoundaryStep> boundary_step;

@@ -5,16 +5,22 @@
 
 namespace deepspeed::plan {
 
-ModelSize measure(const std::vector<Unit>& units) {
+ModelSize measure(const std::vector<Unit>& units, const std::vector<bool>& persistent) {
   ModelSize size;
-  for (const Unit& unit : units) {
+  for (size_t index = 0; index < units.size(); ++index) {
+    const Unit& unit = units[index];
+    const bool stays = !persistent.empty() && persistent[index];
     int64_t unit_numel = 0;
+    int64_t all_numel = 0;
     for (const Lane& lane : unit.lanes) {
+      all_numel += lane.numel;
+      for (const Placement& placement : lane.placements) size.persistent_numel += stays ? placement.range.numel() : 0;
       for (const Placement& placement : lane.placements)
         (lane.trainable ? size.trainable_numel : size.frozen_numel) += placement.range.numel();
       if (lane.trainable) unit_numel += lane.numel;
     }
     size.largest_unit_numel = std::max(size.largest_unit_numel, unit_numel);
+    if (!stays) size.largest_bound_numel = std::max(size.largest_bound_numel, all_numel);
   }
   return size;
 }
@@ -34,8 +40,9 @@ MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes,
     estimate.slots += slot * bytes.accumulation;
   }
   if (lifetimes.parameters == Lifetime::kBoundForUse) {
-    estimate.parameters /= world;
-    estimate.slots += slot * bytes.compute;
+    const double persistent = static_cast<double>(size.persistent_numel);
+    estimate.parameters = ((trainable + frozen - persistent) / world + persistent) * bytes.compute;
+    estimate.slots += static_cast<double>(size.largest_bound_numel) * slot_count * bytes.compute;
   }
   return estimate;
 }

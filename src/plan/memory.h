@@ -19,13 +19,15 @@ struct ElementBytes {
 };
 
 struct ModelSize {
-  int64_t trainable_numel = 0;     ///< N
-  int64_t frozen_numel = 0;        ///< F
-  int64_t largest_unit_numel = 0;  ///< U, padded, trainable lanes
+  int64_t trainable_numel = 0;      ///< N
+  int64_t frozen_numel = 0;         ///< F
+  int64_t largest_unit_numel = 0;   ///< U, padded, trainable lanes
+  int64_t persistent_numel = 0;     ///< of N + F, what stays whole at stage 3
+  int64_t largest_bound_numel = 0;  ///< U of the units that do not, all lanes
 };
 
-/// Counts without padding, but for U.
-ModelSize measure(const std::vector<Unit>& units);
+/// Counts without padding, but for U. `persistent[unit]`: stays whole at stage 3; empty: none does.
+ModelSize measure(const std::vector<Unit>& units, const std::vector<bool>& persistent = {});
 
 struct MemoryEstimate {
   double parameters = 0;
@@ -36,8 +38,8 @@ struct MemoryEstimate {
 };
 
 /// Bytes a rank by the formula: 0 N(c+a+m+o)+Fc; 1 N(c+a)+N(m+o)/W+Fc; 2 Nc+N(a+m+o)/W+Fc+2Ua;
-/// 3 (N(c+a+m+o)+Fc)/W+2U(c+a). `slot_count` is 2, or 1 without overlap. World size 1 needs no reduction, but keeps the
-/// same lifetimes.
+/// 3 (N(c+a+m+o)+Fc)/W+2U(c+a), and what stays whole. `slot_count` is 2, or 1 without overlap. World size 1 needs no
+/// reduction, but keeps the same lifetimes.
 MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes,
                                int world, int slot_count);
 

@@ -17,7 +17,7 @@ namespace {
 optim::LaneShard shard_of(const LaneBuffers& lane) {
   return {.master = lane.master,
           .gradient = lane.owned_gradient,
-          .compute = lane.needs_master_copy() ? lane.owned_part(lane.parameters) : at::Tensor(),
+          .compute = lane.needs_master_copy() ? lane.owned_parameters : at::Tensor(),
           .state = lane.states,
           .segments = lane.segments};
 }
@@ -29,7 +29,10 @@ BoundaryStep::BoundaryStep(LaneStore& store, comm::Communicator& data)
       data_(data),
       parameter_steps_(store.parameters().size(), 0),
       partials_(at::zeros({store.world()}, at::kDouble)) {
-  const std::vector<int64_t> numels = store.trainable_numels();
+  std::vector<int64_t> numels = store.trainable_numels();
+  for (size_t unit = 0; unit < numels.size(); ++unit) {
+    if (store.units()[unit].released) numels[unit] = 0;  // gathered when they are used
+  }
   std::vector<int> order(numels.size());
   std::iota(order.begin(), order.end(), 0);
   const int64_t largest = numels.empty() ? 0 : *std::max_element(numels.begin(), numels.end());

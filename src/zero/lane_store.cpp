@@ -11,6 +11,7 @@
 #include "precision/accumulate.h"
 #include "tensor/dtype.h"
 #include "tensor/placed_parameter.h"
+#include "tensor/released_parameter.h"
 
 namespace deepspeed::zero {
 namespace {
@@ -22,6 +23,12 @@ at::TensorOptions options_of(c10::ScalarType type, c10::Device device) {
 int64_t bytes_of(const at::Tensor& tensor) { return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0; }
 
 }  // namespace
+
+std::string released_message(const std::string& name) {
+  return concat("[zero] parameter ", name,
+                " is sharded over the ranks (ZeRO stage 3), and this access to its data goes past torch's operators. "
+                "Read or write it inside deepspeed.zero.GatheredParameters.");
+}
 
 LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units,
                      const Options& options, const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data)
@@ -44,38 +51,61 @@ c10::ScalarType LaneStore::wire_type() const {
   return options_.communication_dtype ? tensor::to_scalar_type(*options_.communication_dtype) : accumulation_type();
 }
 
+// A unit stays whole where it is small (a gather would cost more than it frees), the first ones first while they fit.
+void LaneStore::choose_released(const std::vector<plan::Unit>& units) {
+  if (options_.lifetimes.parameters != plan::Lifetime::kBoundForUse || world_ == 1) return;
+  int64_t persistent = 0;
+  for (size_t index = 0; index < units.size(); ++index) {
+    int64_t numel = 0;
+    for (const plan::Lane& lane : units[index].lanes) numel += lane.numel;
+    const bool stays =
+        numel < options_.persistence_threshold && persistent + numel <= options_.model_persistence_threshold;
+    if (stays) persistent += numel;
+    units_[index].released = !stays && numel > 0;
+  }
+}
+
 void LaneStore::allocate(const std::vector<plan::Unit>& units) {
   locations_.resize(parameters_.size());
-  for (const plan::Unit& unit : units) {
-    UnitBuffers& buffers = units_.emplace_back();
-    buffers.name = unit.name;
-    for (const plan::Lane& plan : unit.lanes) {
-      const int unit_index = static_cast<int>(units_.size()) - 1;
-      const int lane_index = static_cast<int>(buffers.lanes.size());
+  units_.resize(units.size());
+  choose_released(units);
+  for (size_t unit = 0; unit < units.size(); ++unit) {
+    UnitBuffers& buffers = units_[unit];
+    buffers.name = units[unit].name;
+    for (const plan::Lane& plan : units[unit].lanes) {
       for (const plan::Placement& placement : plan.placements)
-        locations_[placement.parameter] = {unit_index, lane_index, placement.range};
+        locations_[placement.parameter] = {static_cast<int>(unit), static_cast<int>(buffers.lanes.size()),
+                                           placement.range};
       LaneBuffers& lane = buffers.lanes.emplace_back();
       lane.plan = plan;
       lane.owned = options_.lifetimes.states_sharded ? plan.shard(rank_, world_) : plan::Range{0, plan.numel};
-      lane.parameters = at::zeros({plan.numel}, options_of(tensor::to_scalar_type(plan.dtype), device_));
-      if (!plan.trainable) continue;
-      DS_CHECK(plan.dtype != core::Dtype::kFloat64, NotSupported, "[zero] parameter ",
-               parameters_[plan.placements.front().parameter].name,
-               " is float64: trainable parameters are float32, bfloat16 or float16. Convert the model with .float().");
-      const bool whole = options_.lifetimes.gradients != plan::Lifetime::kUntilReduced;
-      const auto gradient_options = options_of(accumulation_type(), device_);
-      if (whole) {
-        lane.gradients = at::zeros({plan.numel}, gradient_options);
-        lane.owned_gradient = lane.owned_part(lane.gradients);
+      const auto type = options_of(tensor::to_scalar_type(plan.dtype), device_);
+      if (buffers.released) {
+        lane.owned_parameters = at::zeros({lane.owned.numel()}, type);
       } else {
-        lane.owned_gradient = at::zeros({lane.owned.numel()}, gradient_options);
+        lane.parameters = at::zeros({plan.numel}, type);
+        lane.owned_parameters = lane.owned_part(lane.parameters);
       }
-      lane.master = lane.needs_master_copy() ? at::zeros({lane.owned.numel()}, options_of(at::kFloat, device_))
-                                             : lane.owned_part(lane.parameters);
-      for (const optim::StateSpec& spec : state_specs_)
-        lane.states.push_back(at::full({lane.owned.numel()}, spec.initial_value, options_of(at::kFloat, device_)));
+      if (plan.trainable) allocate_gradients(lane);
     }
   }
+}
+
+void LaneStore::allocate_gradients(LaneBuffers& lane) {
+  DS_CHECK(lane.plan.dtype != core::Dtype::kFloat64, NotSupported, "[zero] parameter ",
+           parameters_[lane.plan.placements.front().parameter].name,
+           " is float64: trainable parameters are float32, bfloat16 or float16. Convert the model with .float().");
+  const auto gradient_options = options_of(accumulation_type(), device_);
+  if (options_.lifetimes.gradients != plan::Lifetime::kUntilReduced) {
+    lane.gradients = at::zeros({lane.plan.numel}, gradient_options);
+    lane.owned_gradient = lane.owned_part(lane.gradients);
+  } else {
+    lane.owned_gradient = at::zeros({lane.owned.numel()}, gradient_options);
+  }
+  lane.master = lane.needs_master_copy() ? at::zeros({lane.owned.numel()}, options_of(at::kFloat, device_))
+                                         : lane.owned_parameters;
+  for (const optim::StateSpec& spec : state_specs_)
+    lane.states.push_back(at::full({lane.owned.numel()}, spec.initial_value, options_of(at::kFloat, device_)));
 }
 
 void LaneStore::fill_from_parameters(comm::Communicator& data) {
@@ -88,9 +118,16 @@ void LaneStore::fill_from_parameters(comm::Communicator& data) {
     if (values.numel() > 0)
       data.broadcast(values, 0, {.phase = comm::Phase::kSetup, .unit = where.unit, .name = parameter.name}).wait();
     const plan::Range mine = plan::intersect(where.range, lane.owned);
-    if (lane.plan.trainable && lane.needs_master_copy() && !mine.empty()) {
-      lane.master.narrow(0, mine.begin - lane.owned.begin, mine.numel())
-          .copy_(values.narrow(0, mine.begin - where.range.begin, mine.numel()));
+    const auto cut = [&](const at::Tensor& owned) {
+      if (!mine.empty())
+        owned.narrow(0, mine.begin - lane.owned.begin, mine.numel())
+            .copy_(values.narrow(0, mine.begin - where.range.begin, mine.numel()));
+    };
+    if (lane.plan.trainable && lane.needs_master_copy()) cut(lane.master);
+    if (units_[where.unit].released) {
+      cut(lane.owned_parameters);
+      tensor::make_released(parameter.tensor, lane.owned_parameters.scalar_type(), released_message(parameter.name));
+      continue;
     }
     if (values.numel() > 0) parameter.tensor.set_data(values.view(parameter.tensor.sizes()));
     tensor::place_in_lane(parameter.tensor, lane.parameters, where.range.begin);
@@ -98,7 +135,22 @@ void LaneStore::fill_from_parameters(comm::Communicator& data) {
 }
 
 void LaneStore::release_parameters() {
-  for (tensor::NamedParameter& parameter : parameters_) tensor::give_back(parameter.tensor);
+  for (size_t index = 0; index < parameters_.size(); ++index) {
+    if (!units_[locations_[index].unit].released) tensor::give_back(parameters_[index].tensor);
+  }
+}
+
+bool LaneStore::has_released_units() const {
+  return std::any_of(units_.begin(), units_.end(), [](const UnitBuffers& unit) { return unit.released; });
+}
+
+std::vector<int64_t> LaneStore::numels() const {
+  std::vector<int64_t> numels;
+  for (const UnitBuffers& unit : units_) {
+    numels.push_back(0);
+    for (const LaneBuffers& lane : unit.lanes) numels.back() += lane.plan.numel;
+  }
+  return numels;
 }
 
 int64_t LaneStore::slot_offset_bytes(int unit, int lane) const {
@@ -158,6 +210,7 @@ void LaneStore::reattach_parameters() {
   for (size_t index = 0; index < parameters_.size(); ++index) {
     at::Tensor& parameter = parameters_[index].tensor;
     const Location& where = locations_[index];
+    if (units_[where.unit].released) continue;
     const at::Tensor& lane = units_[where.unit].lanes[where.lane].parameters;
     if (tensor::is_placed(parameter, lane, where.range.begin)) continue;
     DS_CHECK(parameter.numel() == where.range.numel(), ValueError, "[zero] parameter ", parameters_[index].name,
@@ -177,7 +230,7 @@ HeldBytes LaneStore::held_bytes() const {
   HeldBytes held;
   for (const UnitBuffers& unit : units_) {
     for (const LaneBuffers& lane : unit.lanes) {
-      held.parameters += bytes_of(lane.parameters);
+      held.parameters += unit.released ? bytes_of(lane.owned_parameters) : bytes_of(lane.parameters);
       held.gradients += lane.gradients.defined() ? bytes_of(lane.gradients) : 0;
       if (!lane.gradients.defined() || options_.lifetimes.gradients == plan::Lifetime::kUntilReduced)
         held.gradients += bytes_of(lane.owned_gradient);

@@ -23,10 +23,11 @@ namespace deepspeed::zero {
 struct LaneBuffers {
   plan::Lane plan;
   plan::Range owned;                     ///< what this rank steps, in lane elements: its shard, or the whole lane
-  at::Tensor parameters;                 ///< [numel], compute dtype; every parameter's data lies in it
+  at::Tensor parameters;                 ///< [numel], compute dtype; undefined where the unit is released between uses
+  at::Tensor owned_parameters;           ///< [owned], compute dtype; a view of `parameters` where those are whole
   at::Tensor gradients;                  ///< [numel], accumulation dtype; undefined where gradients live in slots
   at::Tensor owned_gradient;             ///< [owned], a view of `gradients` where those are whole
-  at::Tensor master;                     ///< [owned], float32; a view of `parameters` where these are float32
+  at::Tensor master;                     ///< [owned], float32; `owned_parameters` itself where these are float32
   std::vector<at::Tensor> states;        ///< [owned], float32, in the optimizer's order
   std::vector<optim::Segment> segments;  ///< of the owned range, filled at each boundary
 
@@ -36,6 +37,7 @@ struct LaneBuffers {
 
 struct UnitBuffers {
   std::string name;
+  bool released = false;  ///< whole parameters exist only while they are bound for use (binder.h)
   std::vector<LaneBuffers> lanes;
 };
 
@@ -55,6 +57,9 @@ struct HeldBytes {
   int64_t total() const { return parameters + gradients + states + slots; }
 };
 
+/// The error of an access to a released parameter that no operator announced.
+std::string released_message(const std::string& parameter);
+
 class LaneStore {
  public:
   /// Moves every parameter into its lane, after rank 0's values were sent to all; masters are taken before the cast to
@@ -62,8 +67,12 @@ class LaneStore {
   LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units,
             const Options& options, const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data);
 
-  /// Gives every parameter an ordinary storage back.
+  /// Gives every parameter that lies in a lane an ordinary storage back.
   void release_parameters();
+
+  bool has_released_units() const;
+  /// Elements of all lanes of each unit, padding included.
+  std::vector<int64_t> numels() const;
 
   const std::vector<tensor::NamedParameter>& parameters() const { return parameters_; }
   std::vector<tensor::NamedParameter>& parameters() { return parameters_; }
@@ -91,13 +100,16 @@ class LaneStore {
   /// Whole gradient lanes of `unit`, allocated where the lifetime alone would not (no_sync at stages 2 and 3).
   void keep_gradients_whole(int unit);
 
-  /// Checks that every parameter still lies in its lane, and moves one back that was replaced (module.to, set data).
+  /// Checks that every parameter of units that stay whole still lies in its lane, and moves one back that was replaced
+  /// (module.to, set data).
   void reattach_parameters();
 
   HeldBytes held_bytes() const;
 
  private:
   void allocate(const std::vector<plan::Unit>& units);
+  void choose_released(const std::vector<plan::Unit>& units);
+  void allocate_gradients(LaneBuffers& lane);
   void fill_from_parameters(comm::Communicator& data);
   void make_slots();
 

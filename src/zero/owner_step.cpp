@@ -20,7 +20,7 @@ OwnerStep::OwnerStep(LaneStore& store, comm::Communicator& data)
 void OwnerStep::refresh_masters(int64_t step) {
   for (size_t unit = 0; unit < store_.units().size(); ++unit) {
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
-      if (!lane.plan.trainable || !lane.needs_master_copy()) continue;
+      if (!lane.plan.trainable || !has_own_master(unit, lane)) continue;
       const at::Tensor whole = gather_lane(store_, lane, lane.master, data_,
                                            {.step = step,
                                             .phase = comm::Phase::kGather,
@@ -35,6 +35,10 @@ void OwnerStep::refresh_masters(int64_t step) {
       }
     }
   }
+}
+
+bool OwnerStep::has_own_master(size_t unit, const LaneBuffers& lane) const {
+  return lane.needs_master_copy() || store_.units()[unit].released;
 }
 
 at::Tensor OwnerStep::value_of(int parameter) {
@@ -69,11 +73,14 @@ void OwnerStep::finish(int64_t step) {
       if (!lane.plan.trainable) continue;
       for (const plan::Placement& placement : lane.plan.placements) {
         if (placement.range.empty()) continue;
-        const at::Tensor place = lane.parameters.narrow(0, placement.range.begin, placement.range.numel());
-        // What travels: the float32 master, which for float32 lanes is the parameter's own place.
-        const at::Tensor value = !lane.needs_master_copy()   ? place
-                                 : owns(placement.parameter) ? masters_[placement.parameter].view({-1})
-                                                             : at::empty(place.sizes(), lane.master.options());
+        const bool released = store_.units()[unit].released;
+        const at::Tensor place =
+            released ? at::Tensor() : lane.parameters.narrow(0, placement.range.begin, placement.range.numel());
+        // What travels: the float32 master, which for whole float32 lanes is the parameter's own place.
+        const at::Tensor value = !has_own_master(unit, lane) ? place
+                                 : owns(placement.parameter)
+                                     ? masters_[placement.parameter].view({-1})
+                                     : at::empty({placement.range.numel()}, lane.master.options());
         data_
             .broadcast(value, owners_[placement.parameter],
                        {.step = step,
@@ -81,9 +88,9 @@ void OwnerStep::finish(int64_t step) {
                         .unit = static_cast<int>(unit),
                         .name = store_.parameters()[placement.parameter].name})
             .wait();
-        if (!lane.needs_master_copy()) continue;
-        place.copy_(value);
-        cut_into_owned(lane, placement.range, value, lane.master);
+        if (!has_own_master(unit, lane)) continue;
+        released ? cut_into_owned(lane, placement.range, value, lane.owned_parameters) : void(place.copy_(value));
+        if (lane.needs_master_copy()) cut_into_owned(lane, placement.range, value, lane.master);
       }
     }
   }

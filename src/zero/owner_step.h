@@ -21,7 +21,7 @@ struct OwnedParameter {
 };
 
 /// Memory beside the lanes: float32 gradients of the owned parameters during the step, and masters of those that are
-/// not float32. Collective: every rank calls both in turn.
+/// not float32 or are released between uses. Collective: every rank calls both in turn.
 class OwnerStep {
  public:
   OwnerStep(LaneStore& store, comm::Communicator& data);
@@ -39,11 +39,13 @@ class OwnerStep {
 
  private:
   at::Tensor value_of(int parameter);
+  /// Whether the owner keeps a float32 copy: 16-bit weights, and those that are whole nowhere between uses.
+  bool has_own_master(size_t unit, const LaneBuffers& lane) const;
 
   LaneStore& store_;
   comm::Communicator& data_;
   std::vector<int> owners_;
-  std::vector<at::Tensor> masters_;  // [parameter], where owned and not float32
+  std::vector<at::Tensor> masters_;  // [parameter], where owned and has_own_master
 };
 
 }  // namespace deepspeed::zero

@@ -57,7 +57,7 @@ TEST(Checkpoint, LoadsOnAnotherStageAndWorldSizeWithEqualStateAndLosses) {
     }
   });
   for (const int world : {1, 2, 4}) {
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       run_on_ranks(world, [&](RankContext& context) {
         const auto model = make_plain(99);
         OracleSetup setup = saved;
@@ -110,12 +110,13 @@ TEST(Checkpoint, MissingOrForeignCheckpointsAreNamed) {
 TEST(Engine, HeldBytesAreTheFormulaWithinTwoPercent) {
   run_on_ranks(2, [](RankContext& context) {
     for (const char* dtype : {"fp32", "bf16"}) {
-      for (const int stage : {0, 1, 2}) {
+      for (const int stage : {0, 1, 2, 3}) {
         torch::nn::Sequential model;
         for (int layer = 0; layer < 6; ++layer) model->push_back(torch::nn::Linear(256, 256));
         detail::TrainingEngine engine(
             detail::describe(*model, {}),
-            config_text({.stage = stage, .dtype = dtype, .optimizer = "adamw"}, context.world()), context.new_group());
+            config_text({.stage = stage, .dtype = dtype, .optimizer = "adamw"}, context.world()), context.new_group(),
+            context.new_group());
         const auto memory = engine.memory();
         EXPECT_NEAR(memory.at("total") / memory.at("formula_total"), 1.0, 0.02) << dtype << ", stage " << stage;
         EXPECT_EQ(engine.unit_names().size(), 6u);
@@ -126,7 +127,7 @@ TEST(Engine, HeldBytesAreTheFormulaWithinTwoPercent) {
 
 TEST(Engine, OverflowSkipsTheStepOnAllRanksAndNamesTheParameter) {
   run_on_ranks(2, [](RankContext& context) {
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       const auto model = make_plain(1);
       const auto engine = make_engine(context, *model, {.stage = stage, .dtype = "fp16"});
       const at::Tensor before = engine->full_fp32_parameter("first.weight");
@@ -147,7 +148,7 @@ TEST(Engine, OverflowSkipsTheStepOnAllRanksAndNamesTheParameter) {
 
 TEST(Engine, UsersSeeGradientsWhereTheStageKeepsThemAndMayReplaceThem) {
   run_on_ranks(2, [](RankContext& context) {
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       const auto model = make_plain(1);
       const auto engine = make_engine(context, *model, {.stage = stage});
       engine->before_forward(0);
@@ -168,7 +169,7 @@ TEST(Engine, UsersSeeGradientsWhereTheStageKeepsThemAndMayReplaceThem) {
 
 TEST(Engine, PlainBackwardOfALossTrainsLikeTheEngines) {
   run_on_ranks(2, [](RankContext& context) {
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       std::vector<at::Tensor> weights;
       for (const bool plain : {false, true}) {
         const auto model = make_plain(1);
@@ -188,7 +189,7 @@ TEST(Engine, PlainBackwardOfALossTrainsLikeTheEngines) {
 
 TEST(Engine, TwoBackwardsBeforeTheStepAddUp) {
   run_on_ranks(2, [](RankContext& context) {
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       const auto model = make_plain(1);
       const auto engine = make_engine(context, *model, {.stage = stage});
       const auto loss = [&](double factor) { return model->forward(at::ones({3, 8}) * factor, {context.rank(), 0}); };
@@ -205,7 +206,7 @@ TEST(Engine, TwoBackwardsBeforeTheStepAddUp) {
 
 TEST(Engine, AfterABackwardThatThrewTrainingGoesOn) {
   run_on_ranks(2, [](RankContext& context) {
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       std::vector<at::Tensor> weights;
       for (const bool throws : {false, true}) {
         const auto model = make_plain(1);

@@ -198,7 +198,8 @@ std::string config_text(const OracleSetup& setup, int world) {
          std::to_string(kClipping) + ", " + precision + wire + R"( "optimizer": {"type": ")" + optimizer +
          R"(", "params": {"lr": 0.1, "weight_decay": 0.01}},
           "zero_optimization": {"stage": )" +
-         std::to_string(setup.stage) + R"(, "overlap_comm": )" + (setup.overlap ? "true" : "false") + buckets + "}}";
+         std::to_string(setup.stage) + R"(, "overlap_comm": )" + (setup.overlap ? "true" : "false") + buckets +
+         R"(, "stage3_param_persistence_threshold": )" + std::to_string(setup.persistence) + "}}";
 }
 
 OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, const OracleSetup& setup, Fault fault) {
@@ -209,7 +210,8 @@ OracleTrace train_beside_oracle(RankContext& context, const OracleRow& row, cons
   const auto model = make_model(row);
   if (fault == Fault::kScaledGradient)
     model->parameters().front().register_hook([](const at::Tensor& gradient) { return gradient * 1.5; });
-  detail::TrainingEngine engine(describe_row(row, *model), config_text(setup, context.world()), context.shared_group());
+  detail::TrainingEngine engine(describe_row(row, *model), config_text(setup, context.world()), context.shared_group(),
+                                context.shared_gather_group());
   for (int step = 0; step < kSteps; ++step) {
     model->before_step(step);
     oracle.compute_gradients(step);

@@ -21,8 +21,9 @@ struct OracleSetup {
   bool overlap = true;
   int64_t bucket = 0;  ///< reduce_bucket_size and allgather_bucket_size; 0: absent
   std::string optimizer = "sgd";
-  bool no_sync = false;  ///< all but the last micro-batch under no_sync
-  std::string wire;      ///< communication_data_type; "": absent
+  int64_t persistence = 0;  ///< stage3_param_persistence_threshold
+  bool no_sync = false;     ///< all but the last micro-batch under no_sync
+  std::string wire;         ///< communication_data_type; "": absent
 };
 
 /// A mistake made on purpose, to see that it is noticed.

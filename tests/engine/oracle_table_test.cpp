@@ -44,7 +44,7 @@ TEST_P(OracleTable, EveryStageEqualsPlainLibTorchAndTheOtherStages) {
       if (row.mixed_dtypes && dtype() != "fp32") continue;
       for (const int accumulation : {1, 3}) {
         std::vector<OracleTrace> traces;
-        for (const int stage : {0, 1, 2}) {
+        for (const int stage : {0, 1, 2, 3}) {
           traces.push_back(
               train_beside_oracle(context, row, {.stage = stage, .accumulation = accumulation, .dtype = dtype()}));
           EXPECT_TRUE(traces.back().differences.empty())
@@ -53,6 +53,8 @@ TEST_P(OracleTable, EveryStageEqualsPlainLibTorchAndTheOtherStages) {
         }
         EXPECT_TRUE(same_bits(traces[0].losses, traces[1].losses) && same_bits(traces[0].norms, traces[1].norms))
             << row.name << ": stages 0 and 1, accumulation " << accumulation;
+        EXPECT_TRUE(same_bits(traces[2].losses, traces[3].losses) && same_bits(traces[2].norms, traces[3].norms))
+            << row.name << ": stages 2 and 3, accumulation " << accumulation;
         if (accumulation == 1) {
           EXPECT_TRUE(same_bits(traces[0].losses, traces[2].losses) && same_bits(traces[0].norms, traces[2].norms))
               << row.name << ": stages 0 and 2";
@@ -77,7 +79,7 @@ TEST_P(OracleTable, OverlapAndBucketsOnAndOffGiveTheSameBits) {
   run_on_ranks(world(), [&](RankContext& context) {
     for (const OracleRow& row : oracle_rows()) {
       if (row.mixed_dtypes && dtype() != "fp32") continue;
-      for (const int stage : {0, 1, 2}) {
+      for (const int stage : {0, 1, 2, 3}) {
         const OracleTrace on =
             train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .dtype = dtype(), .overlap = true});
         const OracleTrace off = train_beside_oracle(
@@ -97,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(Worlds, OracleTable,
 
 TEST(Oracle, AdamWEqualsPlainLibTorch) {
   run_on_ranks(2, [](RankContext& context) {
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       const OracleTrace trace =
           train_beside_oracle(context, oracle_rows().front(), {.stage = stage, .optimizer = "adamw"});
       EXPECT_TRUE(trace.differences.empty()) << "stage " << stage << joined(trace.differences);
@@ -108,7 +110,7 @@ TEST(Oracle, AdamWEqualsPlainLibTorch) {
 TEST(Oracle, NoSyncGivesTheSameGradientsAtEveryStage) {
   run_on_ranks(2, [](RankContext& context) {
     for (const OracleRow& row : oracle_rows()) {
-      for (const int stage : {0, 1, 2}) {
+      for (const int stage : {0, 1, 2, 3}) {
         const OracleTrace trace =
             train_beside_oracle(context, row, {.stage = stage, .accumulation = 3, .no_sync = true});
         EXPECT_TRUE(trace.differences.empty()) << row.name << ", stage " << stage << joined(trace.differences);
@@ -120,7 +122,7 @@ TEST(Oracle, NoSyncGivesTheSameGradientsAtEveryStage) {
 TEST(Oracle, NarrowCommunicationRoundsOnlyWhatTravels) {
   run_on_ranks(2, [](RankContext& context) {
     std::vector<OracleTrace> traces;
-    for (const int stage : {0, 1, 2}) {
+    for (const int stage : {0, 1, 2, 3}) {
       traces.push_back(train_beside_oracle(context, oracle_rows().front(), {.stage = stage, .wire = "bf16"}));
       EXPECT_TRUE(traces.back().differences.empty()) << "stage " << stage << joined(traces.back().differences);
     }

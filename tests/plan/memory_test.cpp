@@ -7,7 +7,8 @@
 namespace deepspeed::plan {
 namespace {
 
-constexpr ModelSize kSize{.trainable_numel = 1000, .frozen_numel = 200, .largest_unit_numel = 100};
+constexpr ModelSize kSize{
+    .trainable_numel = 1000, .frozen_numel = 200, .largest_unit_numel = 100, .largest_bound_numel = 150};
 constexpr ElementBytes kBf16{.compute = 2, .accumulation = 4, .master = 4, .optimizer_states = 8};
 
 double total(int stage, int world) { return estimate_memory(kSize, kBf16, stage_lifetimes(stage), world, 2).total(); }
@@ -16,7 +17,13 @@ TEST(Memory, FollowsTheContractAtEachStage) {
   EXPECT_DOUBLE_EQ(total(0, 4), 1000.0 * 18 + 200 * 2);
   EXPECT_DOUBLE_EQ(total(1, 4), 1000.0 * 6 + 1000.0 * 12 / 4 + 200 * 2);
   EXPECT_DOUBLE_EQ(total(2, 4), 1000.0 * 2 + 1000.0 * 16 / 4 + 200 * 2 + 2 * 100 * 4);
-  EXPECT_DOUBLE_EQ(total(3, 4), (1000.0 * 18 + 200 * 2) / 4 + 2 * 100 * (2 + 4));
+  EXPECT_DOUBLE_EQ(total(3, 4), (1000.0 * 18 + 200 * 2) / 4 + 2 * (150 * 2 + 100 * 4));
+}
+
+TEST(Memory, WhatStaysWholeAtStageThreeIsNotDivided) {
+  ModelSize size = kSize;
+  size.persistent_numel = 40;
+  EXPECT_DOUBLE_EQ(estimate_memory(size, kBf16, stage_lifetimes(3), 4, 2).total() - total(3, 4), 40.0 * 2 * 3 / 4);
 }
 
 TEST(Memory, UnknownStageIsAnError) { EXPECT_THROW(stage_lifetimes(4), ValueError); }

@@ -31,6 +31,11 @@ c10::intrusive_ptr<c10d::ProcessGroup> RankContext::shared_group() {
   return shared_;
 }
 
+c10::intrusive_ptr<c10d::ProcessGroup> RankContext::shared_gather_group() {
+  if (!shared_gather_) shared_gather_ = new_group();
+  return shared_gather_;
+}
+
 namespace {
 
 int run_child(RankContext context, const std::function<void(RankContext&)>& body) {

@@ -21,6 +21,8 @@ class RankContext {
   c10::intrusive_ptr<c10d::ProcessGroup> new_group();
   /// One group for many engines, one after the other.
   c10::intrusive_ptr<c10d::ProcessGroup> shared_group();
+  /// Its twin, for gathers.
+  c10::intrusive_ptr<c10d::ProcessGroup> shared_gather_group();
 
  private:
   int rank_;
@@ -28,6 +30,7 @@ class RankContext {
   std::string folder_;
   int groups_ = 0;
   c10::intrusive_ptr<c10d::ProcessGroup> shared_;
+  c10::intrusive_ptr<c10d::ProcessGroup> shared_gather_;
 };
 
 /// Forks `world` processes that run `body` with one thread each, and waits for them. A failed expectation, an exception

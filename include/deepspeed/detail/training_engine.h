@@ -108,8 +108,10 @@ struct LoadOptions {
 class DS_API TrainingEngine {
  public:
   /// `config`: path, JSON text or base64. `data_group`: the ranks that see different samples, used by nobody else;
-  /// null: one rank. Broadcasts rank 0's parameters and buffers.
-  TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group);
+  /// null: one rank. `gather_group`: the same ranks once more, for the gathers of stage 3. Broadcasts rank 0's
+  /// parameters and buffers.
+  TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group,
+                 c10::intrusive_ptr<c10d::ProcessGroup> gather_group = {});
   ~TrainingEngine();
   TrainingEngine(const TrainingEngine&) = delete;
   TrainingEngine& operator=(const TrainingEngine&) = delete;
@@ -171,6 +173,15 @@ class DS_API TrainingEngine {
   void set_full_gradient(const std::string& name, const at::Tensor& value);
   std::vector<std::string> optimizer_state_names() const;
 
+  // --- sharded parameters (stage 3); collective ---
+  /// Whole values in buffers of their own, until let_go(): then rank `root`'s values go to all (root >= 0), and what
+  /// was written is kept. Names that are not sharded are passed over.
+  void hold(const std::vector<std::string>& names);
+  void let_go(const std::vector<std::string>& names, int root);
+  /// The whole value in the compute dtype, on the CPU; also of frozen parameters.
+  at::Tensor full_parameter(const std::string& name);
+  bool is_sharded(const std::string& name) const;
+
   // --- checkpoints; collective ---
   /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along, as do
   /// the external optimizer's states on the ranks that own them.
@@ -181,7 +192,8 @@ class DS_API TrainingEngine {
 
   void barrier();
 
-  /// Lets everything go now; the engine only answers questions afterwards.
+  /// Lets everything go now; the engine only answers questions afterwards. At stage 3 collective: parameters become
+  /// whole again. The destructor alone leaves them sharded, with an error that names them when they are touched.
   void destroy();
 
   struct Impl;
@@ -189,6 +201,9 @@ class DS_API TrainingEngine {
  private:
   std::unique_ptr<Impl> impl_;
 };
+
+/// Whether the config asks for what needs TrainingEngine's gather_group.
+DS_API bool needs_gather_group(const std::string& config);
 
 /// Reads and checks a config without an engine; throws ConfigError. The text lists every value with its origin.
 DS_API std::string check_config(const std::string& config, int data_parallel_size);

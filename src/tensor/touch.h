@@ -1,0 +1,42 @@
+// Being told when an operator is about to use a tensor.
+//
+// [Note: Touch] A watched parameter carries a dispatch key that stands above autograd. Every operator that gets it, or
+// a view of it, as an argument passes through our fallback first: in forward, in backward (derivative formulas call
+// operators on the saved weights), in a recomputation, in Python and in C++, inside a module or not. So no module needs
+// a hook, and tied, functional and repeated use need no special case. The cost is about half a microsecond an operator
+// on watched tensors, none on others. The key is the dispatcher's generic wrapper, which torch keeps for one user a
+// process. Kernels that take raw pointers without an operator (data_ptr(), numpy(), compiled graphs) are not seen.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include <ATen/core/Tensor.h>
+
+namespace deepspeed::tensor {
+
+/// One argument of an operator. `index` is what watch() was given.
+struct Touch {
+  int index;
+  bool writes;  ///< the operator changes it in place
+};
+
+/// Called on the thread that runs the operator, without locks held; before_use may throw, which the operator's caller
+/// gets.
+class TouchListener {
+ public:
+  virtual ~TouchListener() = default;
+  /// All watched arguments of one operator, duplicates included. They must stay usable until after_use.
+  virtual void before_use(std::span<const Touch> touches) = 0;
+  virtual void after_use(std::span<const Touch> touches) noexcept = 0;
+};
+
+/// Watches `tensor` (by its storage) until unwatch(); `listener` may go before.
+void watch(const at::Tensor& tensor, std::weak_ptr<TouchListener> listener, int index);
+
+/// Takes the key off `tensor` and forgets the storage; views of it keep a key that nobody answers.
+void unwatch(const at::Tensor& tensor, const c10::StorageImpl* storage);
+
+bool is_watched(const at::Tensor& tensor);
+
+}  // namespace deepspeed::tensor
