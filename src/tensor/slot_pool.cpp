@@ -45,6 +45,16 @@ void SlotPool::release(int slot) {
   taken_[slot] = false;
 }
 
+void SlotPool::raise(int64_t slot_bytes) {
+  if (slot_bytes <= slot_bytes_) return;
+  for (const bool taken : taken_) DS_INTERNAL_CHECK(!taken, "slots of ", what_, " are replaced while one is in use");
+  const int slots = count();
+  slots_.clear();
+  taken_.clear();
+  slot_bytes_ = slot_bytes;
+  for (int i = 0; i < slots; ++i) add_slot();
+}
+
 at::Tensor SlotPool::view(int slot, int64_t offset_bytes, int64_t numel, c10::ScalarType type) const {
   const auto element_bytes = static_cast<int64_t>(c10::elementSize(type));
   return slots_[slot].narrow(0, offset_bytes, numel * element_bytes).view(type);

@@ -22,6 +22,9 @@ class SlotPool {
   int acquire_or_grow(const std::string& reason);
   void release(int slot);
 
+  /// Makes every slot at least so large. All must be free.
+  void raise(int64_t slot_bytes);
+
   /// The slot's memory as `numel` elements of `type`, `offset_bytes` from its start.
   at::Tensor view(int slot, int64_t offset_bytes, int64_t numel, c10::ScalarType type) const;
 

@@ -117,12 +117,22 @@ void watch(const at::Tensor& tensor, std::weak_ptr<TouchListener> listener, int 
 }
 
 void unwatch(const at::Tensor& tensor, const c10::StorageImpl* storage) {
-  {
-    const std::unique_lock lock(registry().mutex);
-    registry().storages.erase(storage);
-  }
+  forget(storage);
   c10::DispatchKeySet& keys = KeySetOf::get(*tensor.unsafeGetTensorImpl());
   keys = keys.remove(kKey);
+}
+
+void forget(const c10::StorageImpl* storage) {
+  const std::unique_lock lock(registry().mutex);
+  registry().storages.erase(storage);
+}
+
+Watcher watcher_of(const at::Tensor& tensor) {
+  if (!tensor.defined() || !is_watched(tensor)) return {};
+  const std::shared_lock lock(registry().mutex);
+  const auto found = registry().storages.find(tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl());
+  if (found == registry().storages.end()) return {};
+  return {found->second.listener.lock(), found->second.index};
 }
 
 bool is_watched(const at::Tensor& tensor) { return tensor.key_set().has(kKey); }

@@ -37,6 +37,16 @@ void watch(const at::Tensor& tensor, std::weak_ptr<TouchListener> listener, int 
 /// Takes the key off `tensor` and forgets the storage; views of it keep a key that nobody answers.
 void unwatch(const at::Tensor& tensor, const c10::StorageImpl* storage);
 
+/// The same where no tensor that we know has the storage any more.
+void forget(const c10::StorageImpl* storage);
+
 bool is_watched(const at::Tensor& tensor);
+
+/// Who is told of `tensor`, and by which index; a null listener where nobody is.
+struct Watcher {
+  std::shared_ptr<TouchListener> listener;
+  int index = -1;
+};
+Watcher watcher_of(const at::Tensor& tensor);
 
 }  // namespace deepspeed::tensor

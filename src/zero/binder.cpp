@@ -44,9 +44,10 @@ Binder::~Binder() {
   for (int parameter = 0; parameter < static_cast<int>(storages_.size()); ++parameter) {
     if (!is_released(parameter)) continue;
     const std::string& name = store_.parameters()[parameter].name;
-    tensor::unwatch(store_.parameters()[parameter].tensor, storage(parameter));
-    const bool ours = tensor::storage_of(store_.parameters()[parameter].tensor) == storage(parameter);
-    if (ours) {
+    if (!keeps(parameter)) {
+      tensor::forget(storage(parameter));
+    } else {
+      tensor::unwatch(store_.parameters()[parameter].tensor, storage(parameter));
       tensor::release(*storage(parameter),
                       concat("[zero] parameter ", name, " was sharded over the ranks by an engine that is gone. Call ",
                              "engine.destroy() on all ranks to get whole parameters back."));
@@ -56,13 +57,38 @@ Binder::~Binder() {
 
 std::string Binder::why_released(int parameter) const { return released_message(store_.parameters()[parameter].name); }
 
-void Binder::start() {
-  for (int parameter = 0; parameter < static_cast<int>(storages_.size()); ++parameter) {
+void Binder::start() { extend(); }
+
+void Binder::extend() {
+  const std::lock_guard lock(mutex_);
+  invalidate();
+  slots_.raise(largest_released(store_));
+  const int first = static_cast<int>(watched_up_to_);
+  watched_up_to_ = store_.parameters().size();
+  storages_.resize(watched_up_to_);
+  units_.resize(store_.units().size());
+  numels_ = store_.numels();
+  for (int parameter = first; parameter < static_cast<int>(storages_.size()); ++parameter) {
     if (!store_.units()[unit_of(parameter)].released) continue;
     const at::Tensor& tensor = store_.parameters()[parameter].tensor;
     storages_[parameter] = tensor.storage();
     tensor::watch(tensor, weak_from_this(), parameter);
   }
+}
+
+void Binder::drop(int parameter) {
+  const std::lock_guard lock(mutex_);
+  const Location& where = store_.location(parameter);
+  if (units_[where.unit].slot >= 0) evict(where.unit);
+  if (is_released(parameter)) tensor::forget(storage(parameter));
+  storages_[parameter] = {};
+  LaneBuffers& lane = store_.units()[where.unit].lanes[where.lane];
+  lane.owned_parameters = lane.owned_parameters.new_empty({0});
+  store_.parameters()[parameter].tensor.reset();
+}
+
+bool Binder::keeps(int parameter) const {
+  return is_released(parameter) && tensor::storage_of(store_.parameters()[parameter].tensor) == storage(parameter);
 }
 
 void Binder::begin_pass(bool with_gradients, int64_t step) {
@@ -277,7 +303,7 @@ void Binder::reattach() {
              " at initialize. Call destroy() and initialize() again after resizing a model.");
     if (units_[where.unit].slot >= 0) evict(where.unit);
     write_back(parameter, tensor);
-    tensor::unwatch(tensor, storage(parameter));
+    tensor::forget(storage(parameter));
     tensor::make_released(tensor, store_.units()[where.unit].lanes[where.lane].owned_parameters.scalar_type(),
                           why_released(parameter));
     storages_[parameter] = tensor.storage();

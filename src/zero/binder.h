@@ -42,6 +42,8 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
   ~Binder() override;
 
   void start();
+  /// The store was appended to: the new parameters are watched too.
+  void extend();
 
   /// A root forward begins: passes with and without gradients are foreseen apart. `on_use` of the reduction order.
   void begin_pass(bool with_gradients, int64_t step);
@@ -69,6 +71,13 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
 
   /// Gives every parameter an ordinary storage with its whole value. Collective.
   void restore();
+
+  /// A parameter alone in its unit belongs to somebody else now: its shard is freed.
+  void drop(int parameter);
+
+  /// Whether the parameter's data still is ours (another engine may have taken it over).
+  bool keeps(int parameter) const;
+  const LaneStore& store() const { return store_; }
 
   const Statistics& statistics() const { return statistics_; }
   int64_t slot_bytes() const { return slots_.bytes(); }
@@ -112,6 +121,7 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
   comm::Communicator& gathers_;
   std::recursive_mutex mutex_;
   tensor::SlotPool slots_;
+  size_t watched_up_to_ = 0;
   std::vector<UnitState> units_;
   std::vector<int64_t> numels_;
   std::vector<c10::Storage> storages_;  // by parameter, kept while somebody re-cuts it; empty where not released

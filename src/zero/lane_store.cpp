@@ -32,15 +32,24 @@ std::string released_message(const std::string& name) {
 
 LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units,
                      const Options& options, const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data)
-    : parameters_(std::move(parameters)),
-      options_(options),
+    : options_(options),
       state_specs_(state_specs),
-      device_(parameters_.empty() ? c10::Device(at::kCPU) : parameters_.front().tensor.device()),
+      device_(parameters.empty() ? c10::Device(at::kCPU) : parameters.front().tensor.device()),
       rank_(data.rank()),
       world_(data.size()) {
-  allocate(units);
-  fill_from_parameters(data);
+  append(parameters, units, data);
   make_slots();
+}
+
+LaneStore::LaneStore(const Options& options, c10::Device device, comm::Communicator& data)
+    : options_(options), device_(device), rank_(data.rank()), world_(data.size()) {}
+
+void LaneStore::append(const std::vector<tensor::NamedParameter>& parameters, const std::vector<plan::Unit>& units,
+                       comm::Communicator& data) {
+  const size_t first = parameters_.size();
+  parameters_.insert(parameters_.end(), parameters.begin(), parameters.end());
+  allocate(units);
+  fill_from_parameters(first, data);
 }
 
 c10::ScalarType LaneStore::accumulation_type() const {
@@ -52,29 +61,27 @@ c10::ScalarType LaneStore::wire_type() const {
 }
 
 // A unit stays whole where it is small (a gather would cost more than it frees), the first ones first while they fit.
-void LaneStore::choose_released(const std::vector<plan::Unit>& units) {
-  if (options_.lifetimes.parameters != plan::Lifetime::kBoundForUse || world_ == 1) return;
-  int64_t persistent = 0;
-  for (size_t index = 0; index < units.size(); ++index) {
-    int64_t numel = 0;
-    for (const plan::Lane& lane : units[index].lanes) numel += lane.numel;
-    const bool stays =
-        numel < options_.persistence_threshold && persistent + numel <= options_.model_persistence_threshold;
-    if (stays) persistent += numel;
-    units_[index].released = !stays && numel > 0;
-  }
+bool LaneStore::stays_whole(const plan::Unit& unit) {
+  if (options_.lifetimes.parameters != plan::Lifetime::kBoundForUse || world_ == 1) return true;
+  int64_t numel = 0;
+  for (const plan::Lane& lane : unit.lanes) numel += lane.numel;
+  const bool stays = numel < options_.persistence_threshold &&
+                     persistent_numel_ + numel <= options_.model_persistence_threshold;
+  if (stays) persistent_numel_ += numel;
+  return stays;
 }
 
 void LaneStore::allocate(const std::vector<plan::Unit>& units) {
   locations_.resize(parameters_.size());
-  units_.resize(units.size());
-  choose_released(units);
+  const size_t first = units_.size();
+  units_.resize(first + units.size());
   for (size_t unit = 0; unit < units.size(); ++unit) {
-    UnitBuffers& buffers = units_[unit];
+    UnitBuffers& buffers = units_[first + unit];
     buffers.name = units[unit].name;
+    buffers.released = !stays_whole(units[unit]);
     for (const plan::Lane& plan : units[unit].lanes) {
       for (const plan::Placement& placement : plan.placements)
-        locations_[placement.parameter] = {static_cast<int>(unit), static_cast<int>(buffers.lanes.size()),
+        locations_[placement.parameter] = {static_cast<int>(first + unit), static_cast<int>(buffers.lanes.size()),
                                            placement.range};
       LaneBuffers& lane = buffers.lanes.emplace_back();
       lane.plan = plan;
@@ -108,9 +115,9 @@ void LaneStore::allocate_gradients(LaneBuffers& lane) {
     lane.states.push_back(at::full({lane.owned.numel()}, spec.initial_value, options_of(at::kFloat, device_)));
 }
 
-void LaneStore::fill_from_parameters(comm::Communicator& data) {
+void LaneStore::fill_from_parameters(size_t first, comm::Communicator& data) {
   const at::NoGradGuard no_grad;
-  for (size_t index = 0; index < parameters_.size(); ++index) {
+  for (size_t index = first; index < parameters_.size(); ++index) {
     tensor::NamedParameter& parameter = parameters_[index];
     const Location& where = locations_[index];
     LaneBuffers& lane = units_[where.unit].lanes[where.lane];

@@ -67,6 +67,13 @@ class LaneStore {
   LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units,
             const Options& options, const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data);
 
+  /// Without parameters and optimizer state yet.
+  LaneStore(const Options& options, c10::Device device, comm::Communicator& data);
+
+  /// More parameters and units, whose placements index parameters() as it is afterwards. Collective.
+  void append(const std::vector<tensor::NamedParameter>& parameters, const std::vector<plan::Unit>& units,
+              comm::Communicator& data);
+
   /// Gives every parameter that lies in a lane an ordinary storage back.
   void release_parameters();
 
@@ -108,9 +115,9 @@ class LaneStore {
 
  private:
   void allocate(const std::vector<plan::Unit>& units);
-  void choose_released(const std::vector<plan::Unit>& units);
+  bool stays_whole(const plan::Unit& unit);
   void allocate_gradients(LaneBuffers& lane);
-  void fill_from_parameters(comm::Communicator& data);
+  void fill_from_parameters(size_t first, comm::Communicator& data);
   void make_slots();
 
   std::vector<tensor::NamedParameter> parameters_;
@@ -121,6 +128,7 @@ class LaneStore {
   int world_;
   std::vector<UnitBuffers> units_;
   std::vector<Location> locations_;
+  int64_t persistent_numel_ = 0;  // of units that stay whole at stage 3
   std::unique_ptr<tensor::SlotPool> gradient_slots_;
 };
 

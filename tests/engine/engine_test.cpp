@@ -24,7 +24,7 @@ std::shared_ptr<OracleModel> make_plain(int seed) {
 std::unique_ptr<detail::TrainingEngine> make_engine(RankContext& context, OracleModel& model,
                                                     const OracleSetup& setup) {
   return std::make_unique<detail::TrainingEngine>(detail::describe(model, {}), config_text(setup, context.world()),
-                                                  context.new_group());
+                                                  context.new_group(), context.new_group());
 }
 
 float train_step(RankContext& context, detail::TrainingEngine& engine, OracleModel& model, int step) {
@@ -261,8 +261,8 @@ TEST(Engine, MistakesAreNamed) {
     EXPECT_NE(
         message([&] { detail::TrainingEngine(detail::describe(*model, {}), typo, {}); }).find("zero_optimization"),
         std::string::npos);
-    const std::string stage3 = R"({"train_batch_size": 1, "zero_optimization": {"stage": 3}})";
-    EXPECT_NE(message([&] { detail::TrainingEngine(detail::describe(*model, {}), stage3, {}); }).find("stage"),
+    const std::string later = R"({"train_batch_size": 1, "zero_optimization": {"stage": 2, "zenflow": {}}})";
+    EXPECT_NE(message([&] { detail::TrainingEngine(detail::describe(*model, {}), later, {}); }).find("zenflow"),
               std::string::npos);
     const auto engine = make_engine(context, *model, {.stage = 1});
     EXPECT_NE(message([&] {
