@@ -60,51 +60,51 @@ class ConfigQueries:
 
     _effective: dict[str, Any]
 
-    def _config_value(self, path: str) -> Any:
+    def config_value(self, path: str) -> Any:
         value: Any = self._effective
         for key in path.split("."):
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
     def zero_optimization(self) -> bool:
-        return bool(self._config_value("zero_optimization.stage"))
+        return bool(self.config_value("zero_optimization.stage"))
 
     def zero_optimization_partition_gradients(self) -> bool:
-        return self._config_value("zero_optimization.stage") >= 2
+        return self.config_value("zero_optimization.stage") >= 2
 
     def zero_optimization_partition_weights(self) -> bool:
-        return self._config_value("zero_optimization.stage") >= 3
+        return self.config_value("zero_optimization.stage") >= 3
 
     def zero_use_cpu_optimizer(self) -> bool:
-        return (self._config_value("zero_optimization.offload_optimizer.device") or "none") != "none"
+        return (self.config_value("zero_optimization.offload_optimizer.device") or "none") != "none"
 
     zero_cpu_offload = zero_use_cpu_optimizer
 
     def dynamic_loss_scale(self) -> bool:
-        return bool(self._config_value("fp16.enabled")) and not self._config_value("fp16.loss_scale")
+        return bool(self.config_value("fp16.enabled")) and not self.config_value("fp16.loss_scale")
 
     def initial_dynamic_scale(self) -> float:
-        return 2.0 ** self._config_value("fp16.initial_scale_power")
+        return 2.0 ** self.config_value("fp16.initial_scale_power")
 
     def postscale_gradients(self) -> bool:
-        return not self._config_value("prescale_gradients")
+        return not self.config_value("prescale_gradients")
 
     def optimizer_name(self) -> str | None:
-        return self._config_value("optimizer.type")
+        return self.config_value("optimizer.type")
 
     def optimizer_params(self) -> dict[str, Any] | None:
-        return self._config_value("optimizer.params")
+        return self.config_value("optimizer.params")
 
     def scheduler_name(self) -> str | None:
-        return self._config_value("scheduler.type")
+        return self.config_value("scheduler.type")
 
     def scheduler_params(self) -> dict[str, Any] | None:
-        return self._config_value("scheduler.params")
+        return self.config_value("scheduler.params")
 
 
 def _query(path: str) -> Callable[[ConfigQueries], Any]:
     def query(self: ConfigQueries) -> Any:
-        return self._config_value(path)
+        return self.config_value(path)
 
     query.__doc__ = f"The config's `{path}`."
     return query

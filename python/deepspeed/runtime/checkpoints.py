@@ -1,0 +1,69 @@
+"""Saving and loading an engine. The functions are methods of DeepSpeedEngine; files and shards are C++."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from deepspeed import _C
+from deepspeed.runtime import client_state as typed
+from deepspeed.utils.log import logger
+
+if TYPE_CHECKING:
+    from deepspeed.runtime.engine import DeepSpeedEngine
+
+
+def save_checkpoint(
+    engine: DeepSpeedEngine,
+    save_dir: str,
+    tag: str | None = None,
+    client_state: dict[str, Any] | None = None,
+    save_latest: bool = True,
+    exclude_frozen_parameters: bool = False,
+) -> bool:
+    """Writes SAVE_DIR/TAG on all ranks together, and `latest`. `client_state` may hold numbers, text, containers,
+    arrays and tensors; anything else is a TypeError with its path."""
+    if not save_dir:
+        raise ValueError("[deepspeed.engine] save_checkpoint: save_dir is empty.")
+    state = {
+        "user": client_state or {},
+        "lr_scheduler": engine.lr_scheduler.state_dict() if engine.lr_scheduler is not None else None,
+        "optimizer": engine.optimizer.state_dict() if engine.optimizer is not None else None,
+    }
+    encoded, tensors = typed.encode(state, "client_state")
+    chosen = str(tag) if tag is not None else f"global_step{engine.global_steps}"
+    owned = [_C.OwnedState(*each) for each in engine.external_step.states()] if engine.external_step else []
+    engine.core.save_checkpoint(
+        str(save_dir), chosen, json.dumps(encoded), tensors, save_latest, exclude_frozen_parameters, owned
+    )
+    return True
+
+
+def load_checkpoint(
+    engine: DeepSpeedEngine,
+    load_dir: str,
+    tag: str | None = None,
+    load_module_strict: bool = True,
+    load_optimizer_states: bool = True,
+    load_lr_scheduler_states: bool = True,
+    load_module_only: bool = False,
+    custom_load_fn: Any = None,
+) -> tuple[str | None, dict[str, Any] | None]:
+    """(path, client_state) of a checkpoint of any stage and world size; (None, None) with a warning where load_dir
+    has no `latest` and no tag is given."""
+    if tag is None and not os.path.exists(os.path.join(load_dir, "latest")):
+        logger.warning("load_checkpoint: %s has no file `latest`, and no tag was given: nothing was loaded", load_dir)
+        return None, None
+    loaded = engine.core.load_checkpoint(
+        str(load_dir), tag, load_module_strict, load_module_only, load_optimizer_states
+    )
+    state = typed.decode(json.loads(loaded.client_state), loaded.tensors, "client_state")
+    if not load_module_only:
+        if load_lr_scheduler_states and engine.lr_scheduler is not None and state.get("lr_scheduler") is not None:
+            engine.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        if load_optimizer_states and engine.optimizer is not None and state.get("optimizer") is not None:
+            engine.optimizer.load_state_dict(state["optimizer"])
+        if load_optimizer_states and engine.external_step is not None:
+            engine.external_step.load_states(loaded.owned_states)
+    return loaded.path, state.get("user", {})
