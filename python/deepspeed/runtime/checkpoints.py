@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepspeed import _C
@@ -52,6 +53,11 @@ def load_checkpoint(
 ) -> tuple[str | None, dict[str, Any] | None]:
     """(path, client_state) of a checkpoint of any stage and world size; (None, None) with a warning where load_dir
     has no `latest` and no tag is given."""
+    if custom_load_fn is not None:
+        raise NotImplementedError(
+            "[deepspeed.engine] load_checkpoint: custom_load_fn cannot see weights, which go from files into shards. "
+            "Use load_module_state_dict(state, custom_load_fn=...) with a state dict of your own."
+        )
     if tag is None and not os.path.exists(os.path.join(load_dir, "latest")):
         logger.warning("load_checkpoint: %s has no file `latest`, and no tag was given: nothing was loaded", load_dir)
         return None, None
@@ -66,4 +72,17 @@ def load_checkpoint(
             engine.optimizer.load_state_dict(state["optimizer"])
         if load_optimizer_states and engine.external_step is not None:
             engine.external_step.load_states(loaded.owned_states)
+    engine.loaded_checkpoint = loaded.path
     return loaded.path, state.get("user", {})
+
+
+def loaded_checkpoint_dp_world_size(engine: DeepSpeedEngine) -> int | None:
+    """How many ranks wrote the checkpoint that was loaded last; None before any was."""
+    if engine.loaded_checkpoint is None:
+        return None
+    return json.loads(Path(engine.loaded_checkpoint, "manifest.json").read_text(encoding="utf-8"))["world"]
+
+
+def loaded_checkpoint_mp_world_size(engine: DeepSpeedEngine) -> int | None:
+    """1 once a checkpoint was loaded: no model is split."""
+    return None if engine.loaded_checkpoint is None else 1

@@ -65,8 +65,26 @@ def make_optimizer(engine: DeepSpeedEngine, given: Any, model_parameters: Any) -
     return kind(parameters, **params)
 
 
+def get_optimizer_configuration(
+    engine: DeepSpeedEngine,
+    optimizer_parameters: dict[str, Any],
+    adam_w_mode: bool,
+    allow_legacy_fallback: bool = False,
+) -> tuple[type[Optimizer], dict[str, Any]]:
+    """(the class behind the config's Adam or AdamW as an object of its own, its further arguments). Takes `torch_adam`
+    and `fp32_optimizer_states` out of `optimizer_parameters`, as DeepSpeed does."""
+    from deepspeed.ops.adam import FusedAdam
+
+    is_torch = optimizer_parameters.pop("torch_adam", False)
+    optimizer_parameters.pop("fp32_optimizer_states", None)
+    if is_torch:
+        kind = torch.optim.AdamW if adam_w_mode else torch.optim.Adam
+        return kind, {"foreach": optimizer_parameters.pop("foreach", None)}
+    return FusedAdam, {"adam_w_mode": adam_w_mode}
+
+
 def make_core(engine: DeepSpeedEngine, text: str) -> tuple[_C.TrainingEngine, ExternalStep | None]:
-    """The C++ engine over the module and its optimizer; beside it what steps an optimizer that has no kernel of ours."""
+    """The C++ engine over the module and its optimizer, and what steps an optimizer that has no kernel of ours."""
     kernel, groups, numbers = "", [], []
     if engine.optimizer is not None:
         groups, numbers, kernel = engine.optimizer.param_groups, engine.optimizer.numbers(), engine.optimizer.kernel

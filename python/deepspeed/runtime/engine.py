@@ -8,24 +8,37 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import Any, Iterator
 
 import torch
 from torch import nn
 
-from deepspeed import _C, comm
+from deepspeed import _C
 from deepspeed.accelerator import get_accelerator
 from deepspeed.git_version_info import version
-from deepspeed.runtime import checkpoints, construction, live_engines, module_state, progress, training_data
+from deepspeed.runtime import (
+    batch_sizes,
+    checkpoints,
+    compilation,
+    construction,
+    gradient_collectives,
+    live_engines,
+    module_state,
+    progress,
+    python_gc,
+    training_data,
+)
 from deepspeed.runtime.config_queries import ConfigQueries
 from deepspeed.runtime.construction import DeepSpeedOptimizerCallable, DeepSpeedSchedulerCallable
 from deepspeed.runtime.forward_events import ForwardEvents
+from deepspeed.runtime.gradient_collectives import MEMORY_OPT_ALLREDUCE_SIZE
 from deepspeed.runtime.input_cast import cast_inputs
+from deepspeed.runtime.monitor import SilentMonitor
+from deepspeed.runtime.not_landed import NotLandedMethods
 from deepspeed.runtime.optimizer_adapter import DeepSpeedZeroOptimizer
-from deepspeed.utils import groups as process_groups
+from deepspeed.runtime.topology import Topology, take_ranks
 from deepspeed.utils.log import logger
-from deepspeed.utils.timer import NoopTimer
+from deepspeed.utils.timer import NoopTimer, ThroughputTimer
 
 __all__ = [
     "MEMORY_OPT_ALLREDUCE_SIZE",
@@ -34,10 +47,8 @@ __all__ = [
     "DeepSpeedSchedulerCallable",
 ]
 
-MEMORY_OPT_ALLREDUCE_SIZE = 500_000_000
 
-
-class DeepSpeedEngine(ConfigQueries, nn.Module):
+class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
     """Trains one module over all ranks. Attributes that it has not are the module's."""
 
     def __init__(
@@ -58,19 +69,12 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
     ) -> None:
         """See `deepspeed.initialize`; the process group exists."""
         nn.Module.__init__(self)
-        self.mpu = mpu
+        take_ranks(self, args, mpu)
         self.collate_fn = collate_fn
         self.training_data = training_data
         self.client_optimizer = optimizer
         self.is_destroyed = False
-        self.global_rank = comm.get_rank() if comm.is_initialized() else 0
-        self.local_rank = int(os.environ.get("LOCAL_RANK", getattr(args, "local_rank", None) or 0))
-        self.data_parallel_group = (
-            mpu.get_data_parallel_group() if mpu is not None else process_groups.get_data_parallel_group()
-        )
-        self.dp_world_size = comm.get_world_size(self.data_parallel_group)
-        self.world_size = comm.get_world_size()
-        self.mp_world_size = 1
+        config = config if config is not None else config_class
         text, effective = _C.resolve_config(construction.config_text(config), self.dp_world_size)
         self.config: dict[str, Any] = config if isinstance(config, dict) else json.loads(text)
         self._effective: dict[str, Any] = json.loads(effective)
@@ -80,19 +84,28 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
             model.to(self.device)
         self.module = model
         self.training = model.training
-        self.basic_optimizer = construction.make_optimizer(self, optimizer, model_parameters)
-        self.optimizer = None if self.basic_optimizer is None else DeepSpeedZeroOptimizer(self.basic_optimizer, self)
-        self.core, self.external_step = construction.make_core(self, text)
-        self.param_names = {parameter: name for name, parameter in model.named_parameters()}
         self.compute_dtype = (
             torch.float16 if self.fp16_enabled() else torch.bfloat16 if self.bfloat16_enabled() else None
         )
         self._casts_inputs = (self.config.get("fp16") or {}).get("auto_cast") is not False
+        self.basic_optimizer = construction.make_optimizer(self, optimizer, model_parameters)
+        self.optimizer = None if self.basic_optimizer is None else DeepSpeedZeroOptimizer(self.basic_optimizer, self)
+        self.core, self.external_step = construction.make_core(self, text)
+        self.micro_batch_size: int = self.core.train_micro_batch_size_per_gpu()
+        self.param_names = {parameter: name for name, parameter in model.named_parameters()}
         self.lr_scheduler = construction.make_scheduler(self, lr_scheduler)
+        self.timers, self.monitor = NoopTimer(), SilentMonitor()
+        self.tput_timer = ThroughputTimer(None, self.train_batch_size(), steps_per_output=self.steps_per_print())
+        self._measures_throughput = bool(self.steps_per_print() and self.config_value("timers.throughput.enabled"))
         self.training_dataloader = self.deepspeed_io(training_data) if training_data is not None else None
-        self.timers = NoopTimer()
+        self.flops_profiler = self.checkpoint_engine = None
+        self.loaded_checkpoint: str | None = None
+        self.save_non_zero_checkpoint = self.get_data_parallel_rank() == 0
+        self.save_zero_checkpoint = self.zero_optimization()
+        self.enable_backward_allreduce = True
+        self._last_applied = self._is_compiled = False
         self._forward_events = ForwardEvents(model, self.core)
-        self._last_applied = False
+        self._gc_hold = python_gc.hold_off(self) if self.config_value("disable_python_gc") else None
         live_engines.add(self)
         logger.info(
             "DeepSpeed info: version=%s, stage=%s, %s ranks",
@@ -106,6 +119,8 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         """The module's output. Under fp16 and bf16 float32 inputs are cast, unless fp16.auto_cast is false."""
         if self.compute_dtype is not None and self._casts_inputs:
             inputs, kwargs = cast_inputs(inputs, self.compute_dtype), cast_inputs(kwargs, self.compute_dtype)
+        if self._measures_throughput and self.module.training:
+            self.tput_timer.start()
         return self.module(*inputs, **kwargs)
 
     def scale(self, loss: torch.Tensor) -> torch.Tensor:
@@ -118,28 +133,24 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         """Gradients of `loss`, reduced when their time has come; returns the loss over gradient_accumulation_steps."""
         if not isinstance(loss, torch.Tensor):
             raise ValueError(f"[deepspeed.engine] backward: got a {type(loss).__name__}, expected a scalar tensor.")
-        self.core.backward(loss, retain_graph, scale_wrt_gas)
+        with contextlib.nullcontext() if self.enable_backward_allreduce else self.no_sync():
+            self.core.backward(loss, retain_graph, scale_wrt_gas)
         return loss.detach() / self.gradient_accumulation_steps() if scale_wrt_gas else loss.detach()
 
     def step(self, lr_kwargs: dict[str, Any] | None = None) -> None:
         """At a boundary: clip, step, gather, advance the scheduler. Otherwise only counts the micro-batch."""
         outcome = self.core.step(self.optimizer.numbers() if self.optimizer is not None else [])
+        if self._measures_throughput:
+            self.tput_timer.stop(global_step=outcome.at_boundary)
         if not outcome.at_boundary:
             return
+        batch_sizes.count_samples(self)
         self._last_applied = outcome.applied
         if outcome.applied:  # torch's schedulers ask whether the optimizer stepped before them
             self.optimizer._opt_called = self.basic_optimizer._opt_called = True
         if outcome.applied and self.lr_scheduler is not None:
             self.lr_scheduler.step(**(lr_kwargs or {}))
-        every = self.steps_per_print()
-        if every and self.global_steps % int(every) == 0 and self.global_rank == 0:
-            logger.info(
-                "step=%d, skipped=%d, lr=%s, mom=%s",
-                self.global_steps,
-                self.skipped_steps,
-                self.get_lr(),
-                self.get_mom(),
-            )
+        progress.report_progress(self)
 
     def was_step_applied(self) -> bool:
         """Whether the last boundary step changed the weights (an overflow skips it)."""
@@ -161,7 +172,14 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         finally:
             self.core.exit_no_sync()
 
-    coalesce_grad_reduction = no_sync
+    @contextlib.contextmanager
+    def coalesce_grad_reduction(self) -> Iterator[None]:
+        """Inside, gradients of all backwards stay on this rank; leaving it reduces their sum once. Where this is no
+        boundary yet, stages 0 and 1 keep the sum local until the step at the boundary, as they always do. After an
+        exception nothing is reduced here: the next reduction takes along what was gathered."""
+        with self.no_sync():
+            yield
+        self.allreduce_gradients()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops `.grad` of all parameters."""
@@ -176,56 +194,51 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         self.train(False)
 
     # --- numbers ---------------------------------------------------------------------------------------------------
-    @property
-    def global_steps(self) -> int:
-        return self.core.progress.global_steps
-
-    @property
-    def global_samples(self) -> int:
-        return self.core.progress.global_samples
-
-    @property
-    def micro_steps(self) -> int:
-        return self.core.progress.micro_steps
-
-    @property
-    def skipped_steps(self) -> int:
-        return self.core.progress.skipped_steps
-
+    global_steps, global_samples = property(progress.global_steps), property(progress.global_samples)
+    micro_steps, skipped_steps = property(progress.micro_steps), property(progress.skipped_steps)
     get_global_grad_norm = progress.get_global_grad_norm
-    train_batch_size = progress.train_batch_size
-    train_micro_batch_size_per_gpu = progress.train_micro_batch_size_per_gpu
-    gradient_accumulation_steps = progress.gradient_accumulation_steps
-    get_batch_info = progress.get_batch_info
-    set_train_batch_size = progress.set_train_batch_size
     get_lr, get_type, get_mom = progress.get_lr, progress.get_type, progress.get_mom
-    get_data_types = progress.get_data_types
+    get_data_types, get_wall_clock_timers = progress.get_data_types, progress.get_wall_clock_timers
     memory, print_effective_config = progress.memory, progress.print_effective_config
 
-    def get_data_parallel_rank(self) -> int:
-        return comm.get_rank(self.data_parallel_group)
+    train_batch_size = batch_sizes.train_batch_size
+    train_micro_batch_size_per_gpu = batch_sizes.train_micro_batch_size_per_gpu
+    gradient_accumulation_steps = batch_sizes.gradient_accumulation_steps
+    get_batch_info = batch_sizes.get_batch_info
+    set_train_batch_size = batch_sizes.set_train_batch_size
+    set_train_micro_batch_size = batch_sizes.set_train_micro_batch_size
 
-    def get_model_parallel_rank(self) -> int:
-        return 0
-
-    get_tensor_parallel_rank = get_model_parallel_rank
-
-    def get_sequence_parallel_group(self) -> Any:
-        return None
+    # --- gradients by hand -----------------------------------------------------------------------------------------
+    communication_data_type = property(
+        gradient_collectives.communication_data_type, gradient_collectives.set_communication_data_type
+    )
+    clip_fp32_gradients = gradient_collectives.clip_fp32_gradients
+    allreduce_gradients = gradient_collectives.allreduce_gradients
+    buffered_allreduce_fallback = gradient_collectives.buffered_allreduce_fallback
+    allreduce_no_retain = gradient_collectives.allreduce_no_retain
+    allreduce_and_copy = gradient_collectives.allreduce_and_copy
+    allreduce_bucket = gradient_collectives.allreduce_bucket
+    sparse_all_gather = gradient_collectives.sparse_all_gather
+    all_gather_scalar = gradient_collectives.all_gather_scalar
 
     # --- data and checkpoints --------------------------------------------------------------------------------------
     deepspeed_io = training_data.deepspeed_io
+    is_map_style_dataset = staticmethod(training_data.is_map_style_dataset)
+    is_iterable_style_dataset = staticmethod(training_data.is_iterable_style_dataset)
     save_checkpoint, load_checkpoint = checkpoints.save_checkpoint, checkpoints.load_checkpoint
+    loaded_checkpoint_dp_world_size = property(checkpoints.loaded_checkpoint_dp_world_size)
+    loaded_checkpoint_mp_world_size = property(checkpoints.loaded_checkpoint_mp_world_size)
     save_16bit_model = save_fp16_model = module_state.save_16bit_model
     module_state_dict = module_state.module_state_dict
     load_module_state_dict = module_state.load_module_state_dict
     _consolidated_16bit_state_dict = module_state.consolidated_16bit_state_dict
     _zero3_consolidated_16bit_state_dict = module_state.consolidated_16bit_state_dict
 
-    # --- the end ---------------------------------------------------------------------------------------------------
-    def compile(self, backend: str | None = None, compile_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Compiles the module in place with torch.compile."""
-        self.module.compile(**({"backend": backend} if backend else {}), **(compile_kwargs or {}))
+    # --- the rest --------------------------------------------------------------------------------------------------
+    compile, is_compiled = compilation.compile, property(compilation.is_compiled)
+    is_deepcompile_active = compilation.is_deepcompile_active
+    get_optimizer_configuration = construction.get_optimizer_configuration
+    collect_python_gc = python_gc.collect_python_gc
 
     def destroy(self) -> None:
         """Gives the module its parameters back and frees everything else."""
@@ -234,6 +247,8 @@ class DeepSpeedEngine(ConfigQueries, nn.Module):
         self.is_destroyed = True
         self._forward_events.detach()
         self.core.destroy()
+        if self._gc_hold is not None:
+            self._gc_hold()
 
     def empty_partition_cache(self) -> None:
         """Nothing is cached at stages 0 to 2."""

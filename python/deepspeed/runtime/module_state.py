@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import torch
 
@@ -28,13 +28,30 @@ def module_state_dict(
 
 
 def load_module_state_dict(
-    engine: DeepSpeedEngine, checkpoint: dict[str, Any], strict: bool = True, **kwargs: Any
+    engine: DeepSpeedEngine,
+    checkpoint: dict[str, Any],
+    strict: bool = True,
+    custom_load_fn: Callable[..., Any] | None = None,
+    fetch_z3_params: bool = False,
+    z3_params_to_fetch: Any = None,
+    allowed_missing_keys: Iterable[str] | None = None,
 ) -> None:
-    """Loads weights into the module; master weights follow at once."""
-    engine.module.load_state_dict(checkpoint.get("module", checkpoint), strict=strict)
-    for name, parameter in engine.module.named_parameters():
-        if name in engine.param_names.values():
-            engine.core.set_full_fp32_parameter(name, parameter.detach().float())
+    """Loads weights (`checkpoint["module"]`, or `checkpoint` itself) into the module; master weights follow at once.
+    `custom_load_fn(src=, dst=)` does it in another way; `allowed_missing_keys` may lack under `strict`. Parameters are
+    whole here, so that the arguments about ZeRO-3 change nothing. Every rank calls it."""
+    state = checkpoint.get("module", checkpoint)
+    if custom_load_fn is not None:
+        custom_load_fn(src=state, dst=engine.module)
+    else:
+        missing, unexpected = engine.module.load_state_dict(state, strict=strict and allowed_missing_keys is None)
+        missing = sorted(set(missing).difference(allowed_missing_keys or ()))
+        if strict and (missing or unexpected):
+            raise RuntimeError(
+                f"[deepspeed.engine] load_module_state_dict: the state lacks {missing}, the module {unexpected}."
+            )
+    for parameter, name in engine.param_names.items():
+        if parameter.is_floating_point():
+            engine.core.set_full_fp32_parameter(name, parameter.detach())
 
 
 def consolidated_16bit_state_dict(

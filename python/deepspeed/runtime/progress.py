@@ -1,4 +1,4 @@
-"""How far training is, and with which numbers. The functions are methods of DeepSpeedEngine."""
+"""How training goes, and with which numbers. The functions are methods of DeepSpeedEngine."""
 
 from __future__ import annotations
 
@@ -6,40 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from deepspeed.runtime.config_queries import torch_dtype
+from deepspeed.utils.log import log_dist
+
 if TYPE_CHECKING:
     from deepspeed.runtime.engine import DeepSpeedEngine
+
+
+def global_steps(engine: DeepSpeedEngine) -> int:
+    """Boundary steps so far, skipped ones included."""
+    return engine.core.progress.global_steps
+
+
+def global_samples(engine: DeepSpeedEngine) -> int:
+    return engine.core.progress.global_samples
+
+
+def micro_steps(engine: DeepSpeedEngine) -> int:
+    return engine.core.progress.micro_steps
+
+
+def skipped_steps(engine: DeepSpeedEngine) -> int:
+    """Boundary steps that an overflow skipped."""
+    return engine.core.progress.skipped_steps
 
 
 def get_global_grad_norm(engine: DeepSpeedEngine) -> float | None:
     """The norm of the last step's gradients, before clipping."""
     return engine.core.global_grad_norm()
-
-
-def train_batch_size(engine: DeepSpeedEngine) -> int:
-    return engine.core.train_batch_size()
-
-
-def train_micro_batch_size_per_gpu(engine: DeepSpeedEngine) -> int:
-    return engine.core.train_micro_batch_size_per_gpu()
-
-
-def gradient_accumulation_steps(engine: DeepSpeedEngine) -> int:
-    return engine.core.gradient_accumulation_steps()
-
-
-def get_batch_info(engine: DeepSpeedEngine) -> tuple[Any, Any, Any]:
-    """The three methods themselves, as DeepSpeed has it."""
-    return engine.train_batch_size, engine.train_micro_batch_size_per_gpu, engine.gradient_accumulation_steps
-
-
-def set_train_batch_size(engine: DeepSpeedEngine, train_batch_size: int) -> None:
-    """Changes gradient_accumulation_steps to fit; ValueError where it does not divide."""
-    per_micro_step = engine.train_micro_batch_size_per_gpu() * engine.dp_world_size
-    if train_batch_size % per_micro_step:
-        raise ValueError(
-            f"[deepspeed.engine] train_batch_size: got {train_batch_size}, expected a multiple of {per_micro_step}."
-        )
-    engine.core.set_gradient_accumulation_steps(train_batch_size // per_micro_step)
 
 
 def get_lr(engine: DeepSpeedEngine) -> list[float]:
@@ -51,16 +45,32 @@ def get_type(engine: DeepSpeedEngine) -> list[Any]:
 
 
 def get_mom(engine: DeepSpeedEngine) -> list[Any]:
-    """The momentum of SGD, the betas of all others, a group each."""
-    momentum = engine.optimizer is not None and engine.optimizer.kernel == "sgd"
-    key = "momentum" if momentum else "betas"
-    return [group.get(key, 0.0) for group in engine.optimizer.param_groups] if engine.optimizer else []
+    """A group each: the momentum of SGD and RMSprop, the betas of all others."""
+    if engine.optimizer is None:
+        return []
+    first, second = ("momentum", "betas") if engine.optimizer.kernel == "sgd" else ("betas", "momentum")
+    return [group.get(first, group.get(second, 0.0)) for group in engine.optimizer.param_groups]
 
 
 def get_data_types(engine: DeepSpeedEngine) -> tuple[torch.dtype, torch.dtype]:
     """(what the module computes in, what gradients are accumulated in)."""
-    accumulation = engine.config_value("data_types.grad_accum_dtype")
-    return engine.compute_dtype or torch.float32, getattr(torch, accumulation) if accumulation else torch.float32
+    accumulation = torch_dtype(engine.config_value("data_types.grad_accum_dtype"))
+    return engine.compute_dtype or torch.float32, accumulation or torch.float32
+
+
+def get_wall_clock_timers(engine: DeepSpeedEngine) -> dict[str, Any]:
+    """The timers by name, as they are now: none, as the breakdown of times has not landed."""
+    return dict(engine.timers.get_timers())
+
+
+def report_progress(engine: DeepSpeedEngine) -> None:
+    """A line every `steps_per_print` steps."""
+    every = engine.steps_per_print()
+    if every and engine.global_steps % int(every) == 0:
+        log_dist(
+            f"step={engine.global_steps}, skipped={engine.skipped_steps}, lr={engine.get_lr()}, mom={engine.get_mom()}",
+            ranks=[0],
+        )
 
 
 def memory(engine: DeepSpeedEngine) -> dict[str, float]:

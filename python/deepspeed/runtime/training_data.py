@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torch.utils.data import IterableDataset
+
 from deepspeed.runtime.dataloader import DeepSpeedDataLoader
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def deepspeed_io(
         batch_size or engine.train_micro_batch_size_per_gpu(),
         pin_memory,
         engine.local_rank,
-        None,
+        engine.tput_timer if route == "train" else None,
         collate_fn=collate_fn or engine.collate_fn,
         num_local_io_workers=num_local_io_workers,
         data_sampler=data_sampler,
@@ -34,3 +36,11 @@ def deepspeed_io(
         data_parallel_rank=engine.get_data_parallel_rank(),
         dataloader_drop_last=bool(engine.dataloader_drop_last()),
     )
+
+
+def is_map_style_dataset(obj: object) -> bool:
+    return hasattr(obj, "__getitem__") and hasattr(obj, "__len__")
+
+
+def is_iterable_style_dataset(obj: object) -> bool:
+    return isinstance(obj, IterableDataset)
