@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import json
 import weakref
 from typing import Any, Callable
 
@@ -175,6 +176,21 @@ def case_checkpoint_with_client_state_resumes_exactly() -> None:
             run(resumed, 2, start=2)
             for ours, theirs in zip(resumed.module.parameters(), engine.module.parameters(), strict=True):
                 assert torch.equal(ours, theirs), stage
+
+
+def case_client_state_of_a_cpp_program_is_handed_on_as_it_is() -> None:
+    engine = initialize(make_net(), config(1, optimizer={"type": "SGD", "params": {"lr": 0.1}}))
+    values = ["null", '"epoch 3"', "3", "[1, 2.5, null]", '{"epoch": 3}', '{"user": {"a": 1}}', '{"optimizer": null}']
+    for index, text in enumerate(values):
+        # What deepspeed::Engine::save_checkpoint does with a program's JSON.
+        engine.core.save_checkpoint(str(FOLDER / "cpp"), f"state{index}", text, {}, True, False, [])
+        path, loaded = engine.load_checkpoint(str(FOLDER / "cpp"))
+        assert path is not None and path.endswith(f"state{index}")
+        assert loaded == json.loads(text) and type(loaded) is type(json.loads(text)), text
+    engine.core.save_checkpoint(str(FOLDER / "cpp"), "none", "", {}, True, False, [])
+    assert engine.load_checkpoint(str(FOLDER / "cpp"))[1] == {}
+    engine.save_checkpoint(str(FOLDER / "cpp"))
+    assert engine.load_checkpoint(str(FOLDER / "cpp"))[1] == {}
 
 
 def case_missing_checkpoint_is_a_warning_and_a_wrong_client_state_names_its_path() -> None:

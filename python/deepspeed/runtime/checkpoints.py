@@ -14,6 +14,9 @@ from deepspeed.utils.log import logger
 if TYPE_CHECKING:
     from deepspeed.runtime.engine import DeepSpeedEngine
 
+# What this front end saves as the client state. C++ programs save any JSON value of their own in its place.
+_PARTS = ("user", "lr_scheduler", "optimizer")
+
 
 def save_checkpoint(
     engine: DeepSpeedEngine,
@@ -27,11 +30,12 @@ def save_checkpoint(
     arrays and tensors; anything else is a TypeError with its path."""
     if not save_dir:
         raise ValueError("[deepspeed.engine] save_checkpoint: save_dir is empty.")
-    state = {
-        "user": client_state or {},
-        "lr_scheduler": engine.lr_scheduler.state_dict() if engine.lr_scheduler is not None else None,
-        "optimizer": engine.optimizer.state_dict() if engine.optimizer is not None else None,
-    }
+    state = dict.fromkeys(_PARTS)
+    state["user"] = client_state or {}
+    if engine.lr_scheduler is not None:
+        state["lr_scheduler"] = engine.lr_scheduler.state_dict()
+    if engine.optimizer is not None:
+        state["optimizer"] = engine.optimizer.state_dict()
     encoded, tensors = typed.encode(state, "client_state")
     chosen = str(tag) if tag is not None else f"global_step{engine.global_steps}"
     owned = [_C.OwnedState(*each) for each in engine.external_step.states()] if engine.external_step else []
@@ -50,9 +54,9 @@ def load_checkpoint(
     load_lr_scheduler_states: bool = True,
     load_module_only: bool = False,
     custom_load_fn: Any = None,
-) -> tuple[str | None, dict[str, Any] | None]:
+) -> tuple[str | None, Any]:
     """(path, client_state) of a checkpoint of any stage and world size; (None, None) with a warning where load_dir
-    has no `latest` and no tag is given."""
+    has no `latest` and no tag is given. The client state of a C++ program is whatever JSON value it saved."""
     if custom_load_fn is not None:
         raise NotImplementedError(
             "[deepspeed.engine] load_checkpoint: custom_load_fn cannot see weights, which go from files into shards. "
@@ -65,15 +69,17 @@ def load_checkpoint(
         str(load_dir), tag, load_module_strict, load_module_only, load_optimizer_states
     )
     state = typed.decode(json.loads(loaded.client_state), loaded.tensors, "client_state")
+    if not isinstance(state, dict) or set(state) != set(_PARTS):
+        state = {**dict.fromkeys(_PARTS), "user": state}
     if not load_module_only:
-        if load_lr_scheduler_states and engine.lr_scheduler is not None and state.get("lr_scheduler") is not None:
+        if load_lr_scheduler_states and engine.lr_scheduler is not None and state["lr_scheduler"] is not None:
             engine.lr_scheduler.load_state_dict(state["lr_scheduler"])
-        if load_optimizer_states and engine.optimizer is not None and state.get("optimizer") is not None:
+        if load_optimizer_states and engine.optimizer is not None and state["optimizer"] is not None:
             engine.optimizer.load_state_dict(state["optimizer"])
         if load_optimizer_states and engine.external_step is not None:
             engine.external_step.load_states(loaded.owned_states)
     engine.loaded_checkpoint = loaded.path
-    return loaded.path, state.get("user", {})
+    return loaded.path, state["user"]
 
 
 def loaded_checkpoint_dp_world_size(engine: DeepSpeedEngine) -> int | None:
