@@ -11,6 +11,7 @@ namespace deepspeed::bindings {
 namespace py = pybind11;
 
 void bind_front_end(py::module_& module) {
+  module.def("read_config", &detail::read_config, py::arg("config"), "The config as JSON text, as it was given.");
   module.def("resolve_config", &detail::resolve_config, py::arg("config"), py::arg("data_parallel_size"),
              "(the config as JSON text, every effective value as JSON text) of a path, JSON text or base64.");
   module.def(

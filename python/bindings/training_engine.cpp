@@ -78,11 +78,11 @@ void bind_training_engine(py::module_& module) {
 
   py::class_<TrainingEngine>(module, "TrainingEngine")
       .def(py::init([](detail::ModelDescription model, const std::string& config,
-                       c10::intrusive_ptr<c10d::ProcessGroup> group) {
+                       c10::intrusive_ptr<c10d::ProcessGroup> group, c10::intrusive_ptr<c10d::ProcessGroup> gathers) {
              const py::gil_scoped_release release;
-             return std::make_unique<TrainingEngine>(std::move(model), config, std::move(group));
+             return std::make_unique<TrainingEngine>(std::move(model), config, std::move(group), std::move(gathers));
            }),
-           py::arg("model"), py::arg("config"), py::arg("data_group"))
+           py::arg("model"), py::arg("config"), py::arg("data_group"), py::arg("gather_group") = py::none())
       .def("before_forward", &TrainingEngine::before_forward, py::arg("module"), release_gil())
       .def("wants_module_events", &TrainingEngine::wants_module_events)
       .def("loss_scale", &TrainingEngine::loss_scale)

@@ -37,6 +37,8 @@ const char* level_name(core::LogLevel level) {
 
 }  // namespace
 
+std::string read_config(const std::string& argument) { return config::load_config_argument(argument).raw.dump(); }
+
 std::pair<std::string, std::string> resolve_config(const std::string& argument, int data_parallel_size) {
   config::Config config = config::load_config_argument(argument);
   config::resolve_batch(config, data_parallel_size);

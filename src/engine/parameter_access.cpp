@@ -119,43 +119,6 @@ void TrainingEngine::set_full_gradient(const std::string& name, const at::Tensor
                        impl_->lane_of(where).owned_gradient);
 }
 
-bool TrainingEngine::is_sharded(const std::string& name) const {
-  if (impl_->destroyed) return false;
-  const zero::Location* where = impl_->find(name);
-  return where != nullptr && impl_->is_released(*where);
-}
-
-at::Tensor TrainingEngine::full_parameter(const std::string& name) {
-  const at::NoGradGuard no_grad;
-  const zero::Location* where = impl_->find(name);
-  if (where == nullptr) return {};
-  const at::Tensor& like = impl_->parameters[impl_->parameter_index.at(impl_->canonical(name))].tensor;
-  if (!impl_->is_released(*where)) return like.detach().cpu().clone();
-  impl_->settle_parameters();
-  const zero::LaneBuffers& lane = impl_->lane_of(*where);
-  const at::Tensor whole =
-      zero::gather_lane(*impl_->store, lane, lane.owned_parameters, impl_->data(), access_tag(name));
-  return whole.narrow(0, where->range.begin, where->range.numel()).view(like.sizes()).cpu().clone();
-}
-
-std::vector<int> TrainingEngine::Impl::indices_of(const std::vector<std::string>& names) const {
-  std::vector<int> indices;
-  for (const std::string& name : names) {
-    const auto found = parameter_index.find(canonical(name));
-    if (found != parameter_index.end()) indices.push_back(static_cast<int>(found->second));
-  }
-  return indices;
-}
-
-void TrainingEngine::hold(const std::vector<std::string>& names) {
-  impl_->check_alive();
-  if (impl_->binder) impl_->binder->hold(impl_->indices_of(names));
-}
-
-void TrainingEngine::let_go(const std::vector<std::string>& names, int root) {
-  if (!impl_->destroyed && impl_->binder) impl_->binder->let_go(impl_->indices_of(names), root);
-}
-
 std::vector<std::string> TrainingEngine::optimizer_state_names() const {
   std::vector<std::string> names;
   if (!impl_->destroyed) {

@@ -205,8 +205,9 @@ void TrainingEngine::Impl::follow_requires_grad() {
 
 void TrainingEngine::Impl::before_forward(int module) {
   check_alive();
-  if (module == 0) views->take_back();
   if (module == 0 && binder) binder->begin_pass(at::GradMode::is_enabled(), progress.global_steps);
+  if (!at::GradMode::is_enabled()) return;
+  if (module == 0) views->take_back();
   if (at_step_start) {
     at_step_start = false;
     store->reattach_parameters();

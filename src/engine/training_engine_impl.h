@@ -60,7 +60,6 @@ struct TrainingEngine::Impl {
     if (binder) binder->write_back();
   }
   bool is_released(const zero::Location& where) const { return store->units()[where.unit].released; }
-  std::vector<int> indices_of(const std::vector<std::string>& names) const;
   const zero::Location* find(const std::string& name) const;
   const std::string& canonical(const std::string& name) const;
   zero::LaneBuffers& lane_of(const zero::Location& where) { return store->units()[where.unit].lanes[where.lane]; }

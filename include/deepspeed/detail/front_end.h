@@ -12,6 +12,9 @@
 
 namespace deepspeed::detail {
 
+/// The config as JSON text, as it was given: without the batch sizes that need the number of ranks.
+DS_API std::string read_config(const std::string& config);
+
 /// (the config as given, as plain JSON; every effective value as JSON). `argument`: path, JSON text or base64.
 /// The batch sizes are resolved for `data_parallel_size` ranks. Throws ConfigError or IoError.
 DS_API std::pair<std::string, std::string> resolve_config(const std::string& argument, int data_parallel_size);

@@ -117,7 +117,7 @@ class DS_API TrainingEngine {
   TrainingEngine& operator=(const TrainingEngine&) = delete;
 
   // --- events ---
-  /// A module use begins; `module` indexes ModelDescription::modules.
+  /// A module use begins; `module` indexes ModelDescription::modules. Without gradients only module 0 matters.
   void before_forward(int module);
   /// Whether before_forward of inner modules still matters (until the order of reductions is agreed).
   bool wants_module_events() const;
@@ -172,15 +172,6 @@ class DS_API TrainingEngine {
   void set_full_optimizer_state(const std::string& name, const std::string& key, const at::Tensor& value);
   void set_full_gradient(const std::string& name, const at::Tensor& value);
   std::vector<std::string> optimizer_state_names() const;
-
-  // --- sharded parameters (stage 3); collective ---
-  /// Whole values in buffers of their own, until let_go(): then rank `root`'s values go to all (root >= 0), and what
-  /// was written is kept. Names that are not sharded are passed over.
-  void hold(const std::vector<std::string>& names);
-  void let_go(const std::vector<std::string>& names, int root);
-  /// The whole value in the compute dtype, on the CPU; also of frozen parameters.
-  at::Tensor full_parameter(const std::string& name);
-  bool is_sharded(const std::string& name) const;
 
   // --- checkpoints; collective ---
   /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along, as do

@@ -92,11 +92,12 @@ def make_core(engine: DeepSpeedEngine, text: str) -> tuple[_C.TrainingEngine, Ex
         raise ValueError(
             "[deepspeed.initialize] LBFGS evaluates the loss several times a step: no engine.step() can run it."
         )
-    group = None
+    group = gather_group = None
     if engine.dp_world_size > 1:
         ranks = comm.get_all_ranks_from_group(engine.data_parallel_group) if engine.mpu is not None else None
         group = comm.new_group(ranks)  # of the engine's own: its messages are counted
-    core = _C.TrainingEngine(describe(engine.module, groups, kernel, numbers), text, group)
+        gather_group = comm.new_group(ranks) if engine.zero_optimization_partition_weights() else None
+    core = _C.TrainingEngine(describe(engine.module, groups, kernel, numbers), text, group, gather_group)
     if kernel != EXTERNAL:
         return core, None
     external = ExternalStep(engine.basic_optimizer, dict(engine.module.named_parameters()))

@@ -26,6 +26,7 @@ from deepspeed.runtime import (
     module_state,
     progress,
     python_gc,
+    sharding,
     training_data,
 )
 from deepspeed.runtime.config_queries import ConfigQueries
@@ -80,7 +81,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self._effective: dict[str, Any] = json.loads(effective)
         construction.follow_log_level(self.log_level())
         self.device = torch.device(get_accelerator().current_device_name())
-        if not dont_change_device and self.device.type != "cpu":
+        if not dont_change_device and self.device.type != "cpu" and not sharding.has_sharded(model):
             model.to(self.device)
         self.module = model
         self.training = model.training
@@ -91,6 +92,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.basic_optimizer = construction.make_optimizer(self, optimizer, model_parameters)
         self.optimizer = None if self.basic_optimizer is None else DeepSpeedZeroOptimizer(self.basic_optimizer, self)
         self.core, self.external_step = construction.make_core(self, text)
+        self._sharding = sharding.Sharding(model)
         self.micro_batch_size: int = self.core.train_micro_batch_size_per_gpu()
         self.param_names = {parameter: name for name, parameter in model.named_parameters()}
         self.lr_scheduler = construction.make_scheduler(self, lr_scheduler)
@@ -241,17 +243,19 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
     collect_python_gc = python_gc.collect_python_gc
 
     def destroy(self) -> None:
-        """Gives the module its parameters back and frees everything else."""
+        """Gives the module its parameters back and frees everything else. At stage 3 every rank calls it, since the
+        parameters become whole again."""
         if self.is_destroyed:
             return
         self.is_destroyed = True
         self._forward_events.detach()
         self.core.destroy()
+        self._sharding.detach()
         if self._gc_hold is not None:
             self._gc_hold()
 
     def empty_partition_cache(self) -> None:
-        """Nothing is cached at stages 0 to 2."""
+        """Nothing to do: gathered parameters only ever fill slots that are kept anyway."""
 
     def __getattr__(self, name: str) -> Any:
         modules = self.__dict__.get("_modules", {})

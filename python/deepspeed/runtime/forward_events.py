@@ -30,7 +30,7 @@ class ForwardEvents:
         self._drop_hooks_from(0)
 
     def before_forward(self, index: int) -> None:
-        if not torch.is_grad_enabled():
+        if index and not torch.is_grad_enabled():
             return
         self._core.before_forward(index)
         if index and not self._core.wants_module_events():

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import torch
 
+from deepspeed.runtime.zero.sharded_state_dict import kept_on
+from deepspeed.utils.log import logger
+
 if TYPE_CHECKING:
     from deepspeed.runtime.engine import DeepSpeedEngine
 
@@ -57,10 +60,13 @@ def load_module_state_dict(
 def consolidated_16bit_state_dict(
     engine: DeepSpeedEngine, exclude_frozen_parameters: bool = False
 ) -> dict[str, torch.Tensor] | None:
-    """The whole state dict on rank 0, None on the others."""
-    if engine.global_rank != 0:
+    """The whole state dict on rank 0, None on the others. At stage 3 every rank calls it."""
+    here = engine.global_rank == 0
+    if not here and not engine.zero_optimization_partition_weights():
         return None
-    return engine.module_state_dict(exclude_frozen_parameters=exclude_frozen_parameters)
+    with kept_on(here):
+        state = engine.module_state_dict(exclude_frozen_parameters=exclude_frozen_parameters)
+    return state if here else None
 
 
 def save_16bit_model(
@@ -69,7 +75,13 @@ def save_16bit_model(
     save_filename: str = "pytorch_model.bin",
     exclude_frozen_parameters: bool = False,
 ) -> bool:
-    """Rank 0 writes the module's state dict with torch.save, tensors only."""
+    """Rank 0 writes the module's state dict with torch.save, tensors only. At stage 3 that takes
+    `stage3_gather_16bit_weights_on_model_save`; without it nothing is written and the result is False."""
+    if engine.zero_optimization_partition_weights() and not engine.zero_gather_16bit_weights_on_model_save():
+        logger.warning(
+            "save_16bit_model: nothing is written; set zero_optimization.stage3_gather_16bit_weights_on_model_save"
+        )
+        return False
     state = engine._consolidated_16bit_state_dict(exclude_frozen_parameters)
     if state is not None:
         os.makedirs(save_dir, exist_ok=True)

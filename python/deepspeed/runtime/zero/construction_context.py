@@ -1,0 +1,177 @@
+"""`deepspeed.zero.Init`: parameters are sharded as soon as the module that owns them exists."""
+
+from __future__ import annotations
+
+import functools
+import json
+from types import TracebackType
+from typing import Any, Callable, Iterator
+
+import torch
+from torch import nn
+
+from deepspeed.runtime.zero.parameter_attributes import mark_sharded
+
+_DTYPE_NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+_alive: list[Any] = []  # the C++ side of every Init whose parameters no engine took over yet
+_entered: list[Init] = []
+
+
+class Init:
+    """Inside, every module's own parameters get rank 0's values and are sharded when its `__init__` returns, so that a
+    rank never holds more than its shards and one module. `module=` does it to a module that exists. `dtype`, or what the
+    config enables, is what parameters are cast to (float32 under a config that enables neither, else float16). With one
+    rank parameters are only cast. Every rank builds the same modules. An Init inside an Init changes nothing.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module | None = None,
+        data_parallel_group: Any = None,
+        mem_efficient_linear: bool = True,
+        remote_device: str | None = None,
+        pin_memory: bool = False,
+        config_dict_or_path: Any = None,
+        config: Any = None,
+        enabled: bool = True,
+        dtype: torch.dtype | None = None,
+        mpu: Any = None,
+        zero_param_parallel_group: Any = None,
+        zero_quantized_weights: bool = False,
+        zero_quantized_nontrainable_weights: bool = False,
+        sequence_data_parallel_group: Any = None,
+        param_swapper: Any = None,
+        tensor_overrides: Any = None,
+    ) -> None:
+        if enabled and remote_device not in (None, "none"):
+            raise NotImplementedError(
+                f"[deepspeed.zero.Init] remote_device: got {remote_device!r}; shards stay on the device until offload "
+                'has landed. Use "none".'
+            )
+        if enabled and (zero_quantized_weights or zero_quantized_nontrainable_weights):
+            raise NotImplementedError("[deepspeed.zero.Init] quantized gathering has not landed. Use False.")
+        self._enabled = enabled
+        self._group = data_parallel_group or (mpu.get_data_parallel_group() if mpu is not None else None)
+        self._dtype = dtype or _dtype_of(config_dict_or_path if config_dict_or_path is not None else config)
+        self._shards: Any = None
+        self._originals: dict[type, Any] = {}
+        if enabled and module is not None:
+            self._start()
+            for each in module.modules():
+                self._shard(each)
+
+    def __enter__(self) -> Init:
+        if self._enabled and not _entered:
+            self._start()
+            self._wrap_constructors()
+        if self._enabled:
+            _entered.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._enabled:
+            _entered.pop()
+            self._unwrap_constructors()
+
+    def _start(self) -> None:
+        from deepspeed import _C, comm
+        from deepspeed.accelerator import get_accelerator
+
+        if not comm.is_initialized():
+            comm.init_distributed()
+        self._device = torch.device(get_accelerator().current_device_name())
+        self._world = comm.get_world_size(self._group)
+        if self._world > 1 and self._shards is None:
+            ranks = comm.get_all_ranks_from_group(self._group) if self._group is not None else None
+            groups = comm.new_group(ranks), comm.new_group(ranks)
+            self._shards = _C.ShardedInit(*groups, _DTYPE_NAMES[self._dtype], str(self._device))
+            _alive.append(self._shards)
+
+    def _shard(self, module: nn.Module) -> None:
+        """Shards the parameters that `module` owns itself and that are ordinary floating-point ones."""
+        from deepspeed import _C
+
+        own = {
+            f"{type(module).__name__}.{name}": parameter
+            for name, parameter in module.named_parameters(recurse=False)
+            if parameter.is_floating_point() and not parameter.is_meta and not _C.is_sharded(parameter)
+        }
+        if self._shards is None:
+            for parameter in own.values():
+                parameter.data = parameter.data.to(self._device, self._dtype)
+        elif own:
+            for parameter in own.values():
+                parameter.data = parameter.data.to(self._device)
+            self._shards.add(list(own.items()))
+            mark_sharded(own.values())
+
+    def _wrap_constructors(self) -> None:
+        for kind in _all_subclasses(nn.Module):
+            self._wrap(kind)
+        inherited = nn.Module.__init_subclass__.__func__  # type: ignore[attr-defined]
+        context = self
+
+        def init_subclass(cls: type, **kwargs: Any) -> None:
+            inherited(cls, **kwargs)
+            context._wrap(cls)
+
+        self._inherited_init_subclass = nn.Module.__dict__.get("__init_subclass__")
+        nn.Module.__init_subclass__ = classmethod(init_subclass)  # type: ignore[assignment]
+
+    def _wrap(self, kind: type) -> None:
+        self._originals[kind] = kind.__dict__.get("__init__")
+        kind.__init__ = _then(kind.__init__, kind, self._shard)  # type: ignore[misc]
+
+    def _unwrap_constructors(self) -> None:
+        if not self._originals:
+            return
+        for kind, original in self._originals.items():
+            if original is None:
+                del kind.__init__  # type: ignore[misc]
+            else:
+                kind.__init__ = original  # type: ignore[misc]
+        self._originals.clear()
+        if self._inherited_init_subclass is None:
+            del nn.Module.__init_subclass__
+        else:
+            nn.Module.__init_subclass__ = self._inherited_init_subclass  # type: ignore[assignment]
+
+
+def sweep() -> None:
+    """Frees the shards of parameters that engines took over."""
+    _alive[:] = [shards for shards in _alive if shards.sweep() > 0]
+
+
+def _then(init: Callable[..., None], kind: type, after: Callable[[nn.Module], None]) -> Callable[..., None]:
+    @functools.wraps(init)
+    def wrapped(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        if type(self) is kind:  # not in the middle of a subclass's own __init__
+            after(self)
+
+    return wrapped
+
+
+def _all_subclasses(kind: type) -> Iterator[type]:
+    seen: set[type] = set()
+    waiting = list(kind.__subclasses__())
+    while waiting:
+        each = waiting.pop()
+        if each not in seen:
+            seen.add(each)
+            waiting.extend(each.__subclasses__())
+            yield each
+
+
+def _dtype_of(config: Any) -> torch.dtype:
+    from deepspeed import _C
+    from deepspeed.runtime.construction import config_text
+
+    if config is None:
+        return torch.float16
+    read = config if isinstance(config, dict) else json.loads(_C.read_config(config_text(config)))
+    if (read.get("bf16") or read.get("bfloat16") or {}).get("enabled") is True:
+        return torch.bfloat16
+    return torch.float16 if (read.get("fp16") or {}).get("enabled") is True else torch.float32

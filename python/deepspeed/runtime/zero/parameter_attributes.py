@@ -1,0 +1,49 @@
+"""The `ds_*` attributes that outside code reads on sharded parameters."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from typing import Iterable
+
+from torch import nn
+
+_next_id = itertools.count()
+_NAMES = ("ds_id", "ds_shape", "ds_numel", "ds_status", "ds_param_type", "ds_persist", "ds_active_sub_modules")
+
+
+class ZeroParamType(enum.Enum):
+    """Who takes care of a parameter."""
+
+    NORMAL = 1
+    PARTITIONED = 2
+    REMOTE = 3
+
+
+class ZeroParamStatus(enum.Enum):
+    """Whether a sharded parameter's whole value is here."""
+
+    AVAILABLE = 1
+    NOT_AVAILABLE = 2
+    INFLIGHT = 3
+
+
+def is_zero_param(parameter: object) -> bool:
+    """Whether this is a sharded parameter."""
+    return hasattr(parameter, "ds_id")
+
+
+def mark_sharded(parameters: Iterable[nn.Parameter]) -> None:
+    """Sets the attributes of what has become sharded; an id, once given, stays."""
+    for parameter in parameters:
+        parameter.ds_id = getattr(parameter, "ds_id", None) or next(_next_id)
+        parameter.ds_shape, parameter.ds_numel = parameter.shape, parameter.numel()
+        parameter.ds_status, parameter.ds_param_type = ZeroParamStatus.NOT_AVAILABLE, ZeroParamType.PARTITIONED
+        parameter.ds_persist, parameter.ds_active_sub_modules = False, set()
+
+
+def unmark(parameters: Iterable[nn.Parameter]) -> None:
+    """Takes the attributes off what is ordinary again."""
+    for parameter in parameters:
+        for name in _NAMES:
+            parameter.__dict__.pop(name, None)
