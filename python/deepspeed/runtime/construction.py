@@ -98,7 +98,7 @@ def make_core(engine: DeepSpeedEngine, text: str) -> tuple[_C.TrainingEngine, Ex
         group = comm.new_group(ranks)  # of the engine's own: its messages are counted
         gather_group = comm.new_group(ranks) if engine.zero_optimization_partition_weights() else None
     core = _C.TrainingEngine(describe(engine.module, groups, kernel, numbers), text, group, gather_group)
-    if kernel != EXTERNAL:
+    if engine.basic_optimizer is None or kernel != EXTERNAL:
         return core, None
     external = ExternalStep(engine.basic_optimizer, dict(engine.module.named_parameters()))
     core.set_external_step(external)

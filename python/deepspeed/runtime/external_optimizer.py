@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from deepspeed import _C
+
 _NUMBER = ":number"  # marks a state that is a Python number
 
 
@@ -34,9 +36,10 @@ class ExternalStep:
             self._held[each.name].grad = None
 
     def _holding(self, owned: Any) -> nn.Parameter:
-        """The optimizer's parameter for `owned`: the model's own in float32, else a float32 master in its place."""
+        """The optimizer's parameter for `owned`: the model's own where it is whole and float32, else a float32 master in
+        its place."""
         held = self._held[owned.name]
-        if held.data_ptr() == owned.master.data_ptr():
+        if not _C.is_sharded(held) and held.data_ptr() == owned.master.data_ptr():
             return held
         master = nn.Parameter(owned.master)
         for group in self.optimizer.param_groups:
