@@ -110,14 +110,17 @@ class Init:
     def _wrap_constructors(self) -> None:
         for kind in _all_subclasses(nn.Module):
             self._wrap(kind)
-        inherited = nn.Module.__init_subclass__.__func__  # type: ignore[attr-defined]
+        own = nn.Module.__dict__.get("__init_subclass__")
         context = self
 
         def init_subclass(cls: type, **kwargs: Any) -> None:
-            inherited(cls, **kwargs)
+            if own is None:
+                super(nn.Module, cls).__init_subclass__(**kwargs)
+            else:
+                own.__func__(cls, **kwargs)
             context._wrap(cls)
 
-        self._inherited_init_subclass = nn.Module.__dict__.get("__init_subclass__")
+        self._own_init_subclass = own
         nn.Module.__init_subclass__ = classmethod(init_subclass)  # type: ignore[assignment]
 
     def _wrap(self, kind: type) -> None:
@@ -133,10 +136,10 @@ class Init:
             else:
                 kind.__init__ = original  # type: ignore[misc]
         self._originals.clear()
-        if self._inherited_init_subclass is None:
+        if self._own_init_subclass is None:
             del nn.Module.__init_subclass__
         else:
-            nn.Module.__init_subclass__ = self._inherited_init_subclass  # type: ignore[assignment]
+            nn.Module.__init_subclass__ = self._own_init_subclass  # type: ignore[assignment]
 
 
 def sweep() -> None:
