@@ -8,7 +8,10 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CCACHE_BASEDIR := $(CURDIR)
 SOURCES := CMakeLists.txt pyproject.toml $(shell find src include python cmake tools -type f -not -name '*.pyc' 2>/dev/null)
-PIP_INSTALL := .venv/bin/python -m pip --disable-pip-version-check install -q --no-build-isolation --no-deps --force-reinstall
+# What is installed lies in .venv/, and so does the stamp, which names the torch that it was built with. Without a build
+# tree it is a name that never exists.
+TORCH := $(shell .venv/bin/python scripts/find_torch 2>/dev/null | head -n 1)
+INSTALLED := .venv/.deepspeed-with-torch-$(TORCH)$(if $(wildcard build/release/build.ninja),,-without-build)
 
 help:  ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -16,14 +19,11 @@ help:  ## this text
 setup:  ## system packages, .deps/ and .venv/
 	@scripts/setup
 
-build/.installed: $(SOURCES)
+$(INSTALLED): $(SOURCES)
 	@scripts/setup
-	@echo "[build] the engine, into .venv/ (about 15 minutes the first time on two cores)"
-	@mkdir -p build
-	@$(PIP_INSTALL) -C cmake.define.DS_BUILD_TESTS=ON . 2> build/install.log || { grep -E 'error|Error' build/install.log | head -n 30; echo "[build] failed; the whole log is build/install.log"; exit 1; }
-	@touch $@
+	@scripts/install
 
-build: build/.installed  ## the library, the Python package and the deepspeed command, into .venv/
+build: $(INSTALLED)  ## the library, the Python package and the deepspeed command, into .venv/
 
 build-tests: build
 	@cmake --build build/release
@@ -45,9 +45,11 @@ bench: build  ## ratios against the peers; writes benchmarks/results
 	@scripts/bench
 
 format:  ## clang-format all C++
+	@command -v clang-format >/dev/null || { echo "please type: sudo apt-get install clang-format"; exit 1; }
 	@git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format -i
 
 tidy: setup  ## clang-tidy on src/
+	@command -v clang-tidy >/dev/null || { echo "please type: sudo apt-get install clang-tidy"; exit 1; }
 	@cmake --preset tidy >/dev/null
 	@git ls-files 'src/*.cpp' | xargs -P 2 -n 4 clang-tidy -p build/tidy --quiet
 

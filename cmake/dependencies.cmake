@@ -10,7 +10,7 @@ find_package(Threads REQUIRED)
 
 # Highway's run-time dispatch lives in a small shared library, which is installed beside ours.
 add_library(ds_highway INTERFACE)
-target_link_libraries(ds_highway INTERFACE ds_deps "${DS_DEPS_DIR}/lib/libhwy.so.1")
+target_link_libraries(ds_highway INTERFACE ds_deps "${DS_DEPS_DIR}/lib/libhwy.so")
 
 add_library(ds_gtest INTERFACE)
 target_link_libraries(ds_gtest INTERFACE ds_deps "${DS_DEPS_DIR}/lib/libgtest.a" "${DS_DEPS_DIR}/lib/libgmock.a" Threads::Threads)

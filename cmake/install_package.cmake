@@ -19,8 +19,10 @@ endif()
 
 set(DS_PACKAGE "${DS_LIB}/cmake/deepspeed")
 install(TARGETS deepspeed LIBRARY DESTINATION "${DS_LIB}" COMPONENT python)
-file(REAL_PATH "${DS_DEPS_DIR}/lib/libhwy.so.1" hwy_file)
-install(FILES "${hwy_file}" DESTINATION "${DS_LIB}" RENAME libhwy.so.1 COMPONENT python)
+file(GLOB hwy_link "${DS_DEPS_DIR}/lib/libhwy.so.[0-9]")  # under its soname: libhwy.so.0 up to Highway 0.17, then .1
+get_filename_component(hwy_soname "${hwy_link}" NAME)
+file(REAL_PATH "${hwy_link}" hwy_file)
+install(FILES "${hwy_file}" DESTINATION "${DS_LIB}" RENAME "${hwy_soname}" COMPONENT python)
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/include/deepspeed" DESTINATION "${DS_INCLUDE}" COMPONENT python)
 if(TARGET deepspeed_program)
   install(TARGETS deepspeed_program RUNTIME DESTINATION "${DS_BIN}" COMPONENT python)

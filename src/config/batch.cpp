@@ -106,6 +106,12 @@ class Triangle {
 void resolve_batch(Config& config, int data_parallel_size) {
   DS_CHECK(data_parallel_size >= 1, ConfigError, "[config] data-parallel size: got ", data_parallel_size,
            ", expected at least 1");
+  const auto& wanted = config.data_parallel_size;
+  if (wanted && *wanted != data_parallel_size) {
+    config.provenance.fail("data_parallel_size",
+                           concat("got ", *wanted, ", but ", data_parallel_size, " ranks see different samples. Start ",
+                                  *wanted, " ranks, or remove the key."));
+  }
   Triangle(config, data_parallel_size).resolve();
 }
 

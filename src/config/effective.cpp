@@ -56,8 +56,9 @@ std::string describe_status(const std::string& path) {
   std::string text;
   for (const auto& entry : not_landed()) {
     if (path != entry.path) continue;
-    text += concat(text.empty() ? "" : "; ", entry.capability, " not built yet",
-                   entry.effect == Missing::kRefused ? " (an error)" : " (a warning)");
+    text +=
+        concat(text.empty() ? "" : "; ", entry.capability, entry.effect == Missing::kNothing ? "" : " not built yet",
+               entry.effect == Missing::kRefused ? " (an error)" : " (a warning)");
   }
   return text;
 }

@@ -15,6 +15,19 @@ using C = const Config&;
 
 constexpr Missing kRefused = Missing::kRefused;
 constexpr Missing kIgnored = Missing::kIgnored;
+constexpr Missing kNothing = Missing::kNothing;
+constexpr const char* kRemoveIt = "The key has no effect: remove it.";
+
+// Whether any key of the section has another value than its default.
+template <class Section>
+bool is_changed(const Section& section) {
+  Section given = section;  // fields point into a section that they may change
+  Section untouched;
+  const Fields now = fields(given);
+  const Fields before = fields(untouched);
+  return !std::equal(now.begin(), now.end(), before.begin(), before.end(),
+                     [](const Field& a, const Field& b) { return current_value(a) == current_value(b); });
+}
 
 template <class Offload>
 bool leaves_device(const std::optional<Offload>& offload) {
@@ -84,7 +97,35 @@ const std::vector<NotLanded>& not_landed() {
       {"expert_parallel.enabled", [](C c) { return c.expert_parallel.enabled; }, kRefused, "expert parallelism",
        "Use false."},
 
+      {"zero_optimization.leaf_module", [](C c) { return is_changed(c.zero_optimization.leaf_module); }, kIgnored,
+       "a list of leaf modules, which matter at ZeRO stage 3,", "It has no effect at this stage."},
+      {"zero_optimization.round_robin_gradients", [](C c) { return c.zero_optimization.round_robin_gradients; },
+       kNothing, "every rank owns an equal part of each unit anyway", kRemoveIt},
+      {"zero_optimization.contiguous_gradients", [](C c) { return !c.zero_optimization.contiguous_gradients; },
+       kNothing, "gradients always lie in contiguous buffers", kRemoveIt},
+      {"zero_optimization.reduce_scatter", [](C c) { return !c.zero_optimization.reduce_scatter; }, kNothing,
+       "gradients that are sharded are always reduced by a reduce-scatter", kRemoveIt},
+      {"zero_optimization.allgather_partitions", [](C c) { return !c.zero_optimization.allgather_partitions; },
+       kNothing, "parameters are always gathered by an all-gather", kRemoveIt},
+      {"zero_optimization.use_multi_rank_bucket_allreduce",
+       [](C c) { return !c.zero_optimization.use_multi_rank_bucket_allreduce; }, kNothing,
+       "a reduction always goes to all its ranks at once", kRemoveIt},
+      {"disable_allgather", [](C c) { return c.disable_allgather; }, kNothing,
+       "parameters are always gathered by an all-gather, in DeepSpeed too", kRemoveIt},
+      {"pipeline", [](C c) { return is_changed(c.pipeline); }, kIgnored, "pipeline parallelism",
+       "The section has no effect."},
+
       // Numbers.
+      {"zero_optimization.load_from_fp32_weights",
+       [](C c) { return !c.zero_optimization.load_from_fp32_weights && (c.fp16.enabled || c.bf16.enabled); }, kRefused,
+       "loading master weights from the 16-bit ones", "Use true."},
+      {"zero_optimization.compute_grad_norm", [](C c) { return !c.zero_optimization.compute_grad_norm; }, kNothing,
+       "the gradient norm is always computed", kRemoveIt},
+      {"data_types.buffer_dtype", [](C c) { return c.data_types.buffer_dtype.has_value(); }, kRefused,
+       "casting a model's buffers", "Remove the key, and cast them before initialize."},
+      {"data_types.keep_in_fp32_modules",
+       [](C c) { return c.data_types.keep_in_fp32_modules && !c.data_types.keep_in_fp32_modules->empty(); }, kNothing,
+       "buffers always keep the dtype that they have in the model", kRemoveIt},
       {"optimizer.type", is_later_optimizer, kRefused, "this optimizer",
        "Use Adam, AdamW, SGD, Adagrad, Lion, Lamb or a class of torch.optim."},
       {"fp16.fp16_master_weights_and_grads", [](C c) { return c.fp16.fp16_master_weights_and_grads; }, kRefused,
@@ -121,6 +162,10 @@ const std::vector<NotLanded>& not_landed() {
       // Checkpoints.
       {"checkpoint.load_universal", [](C c) { return c.checkpoint.load_universal; }, kRefused,
        "loading DeepSpeed's universal checkpoints", "Use false: checkpoints of ours load on any topology."},
+      {"checkpoint.tag_validation", [](C c) { return c.checkpoint.tag_validation == "Fail"; }, kIgnored,
+       "the comparison of a checkpoint's tag over ranks", "Give all ranks the same tag."},
+      {"checkpoint.checkpoint_serialization", [](C c) { return !c.checkpoint.checkpoint_serialization; }, kNothing,
+       "checkpoints are always safetensors files", kRemoveIt},
       {"checkpoint.writer", [](C c) { return c.checkpoint.writer.has_value(); }, kIgnored, "a choice of writers",
        "The default one is used."},
       {"checkpoint.parallel_write.pipeline_stage", [](C c) { return c.checkpoint.parallel_write.pipeline_stage; },
@@ -137,6 +182,14 @@ const std::vector<NotLanded>& not_landed() {
       {"activation_checkpointing", asks_for_activation_checkpointing, kIgnored, "our activation checkpointing",
        "torch.utils.checkpoint works."},
       {"compile.deepcompile", [](C c) { return c.compile.deepcompile; }, kIgnored, "DeepCompile", "It has no effect."},
+      {"compile", [](C c) { return !c.compile.deepcompile && is_changed(c.compile); }, kIgnored,
+       "DeepCompile, which this section tunes,", "It has no effect."},
+      {"dump_state", [](C c) { return c.dump_state; }, kIgnored, "the dump of the engine's state",
+       "engine.print_effective_config() prints the config."},
+      {"disable_python_gc", [](C c) { return c.disable_python_gc; }, kIgnored,
+       "switching Python's garbage collector off", "Call gc.disable() in the script."},
+      {"zero_optimization.ignore_unused_parameters", [](C c) { return !c.zero_optimization.ignore_unused_parameters; },
+       kIgnored, "an error for parameters without a gradient", "Their gradients count as zero."},
       {"graph_harvesting", [](C c) { return c.graph_harvesting; }, kIgnored, "graph harvesting", "It has no effect."},
       {"use_data_before_expert_parallelism", [](C c) { return c.use_data_before_expert_parallelism; }, kIgnored,
        "an order of ranks for experts", "It has no effect."},
@@ -165,7 +218,8 @@ void check_landed(Config& config) {
     const auto field = find_field(config, entry.path);
     const bool is_plain = field && !std::holds_alternative<Section>(field->target);
     const std::string value = is_plain ? "got " + show_value(current_value(*field)) + ", but " : "";
-    const std::string sentence = concat(value, entry.capability, " is not built yet. ", entry.remedy);
+    const char* lack = entry.effect == Missing::kNothing ? "" : " is not built yet";
+    const std::string sentence = concat(value, entry.capability, lack, ". ", entry.remedy);
     if (entry.effect == Missing::kRefused) config.provenance.fail(entry.path, sentence);
     config.warnings.push_back(concat(entry.path, config.provenance.location(entry.path), ": ", sentence));
   }

@@ -30,16 +30,20 @@ void accept_unknown_key(const std::string& key, Config& config) {
     core::log_debug("[config] ", key, ": a key with a dot at top level sets nothing; passed over");
     return;
   }
-  const Nearest nearest = find_nearest(key, spellings(fields(config)));
-  if (is_likely_typo(key, nearest)) {
-    config.provenance.fail(
-        key, concat("unknown key \"", key, "\" at top level. Did you mean ", quote_list(nearest.names), "?"));
-  }
+  const auto known = spellings(fields(config));
+  const auto fail_naming = [&](const std::vector<std::string>& names) {
+    config.provenance.fail(key,
+                           concat("unknown key \"", key, "\" at top level. Did you mean ", quote_list(names), "?"));
+  };
+  const Nearest nearest = find_nearest(key, known);
+  if (is_likely_typo(key, nearest)) fail_naming(nearest.names);
+  if (const std::string ours = find_by_other_name(key); !ours.empty()) fail_naming({ours});
   const auto sections = sections_with_key(key);
   if (!sections.empty() && key.find('_') != std::string::npos) {
     config.provenance.fail(
         key, concat("the key \"", key, "\" has no meaning at top level. It belongs in ", quote_list(sections), "."));
   }
+  if (const auto similar = find_with_words(key, known); !similar.empty()) fail_naming(similar);
   std::string sentence = concat("unknown key \"", key, "\" at top level; nothing reads it.");
   if (!sections.empty()) sentence += concat(" A key of this name belongs in ", quote_list(sections), ".");
   if (config.strict) config.provenance.fail(key, sentence + " Remove it, or remove \"strict\": true.");

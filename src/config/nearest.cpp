@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <sstream>
+#include <utility>
 
 #include "deepspeed/error.h"
 
@@ -34,6 +36,31 @@ size_t aligned_distance(const std::string& a, const std::string& b) {
     std::swap(last, row);
   }
   return last[b.size()];
+}
+
+constexpr size_t kStem = 5;  // "optimizer" and "optimization"
+
+// Folded names in other libraries, and our paths.
+constexpr std::pair<std::string_view, std::string_view> kOtherNames[] = {
+    {"zero", "zero_optimization"},
+    {"zero_stage", "zero_optimization.stage"},
+    {"lr_scheduler", "scheduler"},
+    {"lr", "optimizer.params.lr"},
+    {"learning_rate", "optimizer.params.lr"},
+    {"weight_decay", "optimizer.params.weight_decay"},
+    {"max_grad_norm", "gradient_clipping"},
+    {"grad_clip", "gradient_clipping"},
+    {"clip_grad_norm", "gradient_clipping"},
+    {"mixed_precision", "bf16.enabled"},
+};
+
+std::vector<std::string> words_of(const std::string& folded) {
+  std::vector<std::string> words;
+  std::istringstream parts(folded);
+  for (std::string word; std::getline(parts, word, '_');) {
+    if (!word.empty()) words.push_back(word);
+  }
+  return words;
 }
 
 }  // namespace
@@ -70,6 +97,29 @@ bool is_likely_typo(std::string_view name, const Nearest& nearest) {
   if (nearest.names.empty()) return false;
   const size_t length = std::min(name.size(), nearest.names.front().size());
   return nearest.distance <= (length <= kShortName ? 1 : 2);
+}
+
+std::vector<std::string> find_with_words(std::string_view name, const std::vector<std::string>& known) {
+  const auto words = words_of(fold(name));
+  std::vector<std::string> found;
+  if (words.size() < 2) return found;
+  for (const auto& candidate : known) {
+    const auto others = words_of(fold(candidate));
+    const auto same = [](const std::string& a, const std::string& b) {
+      return a == b || (std::min(a.size(), b.size()) >= kStem && a.compare(0, kStem, b, 0, kStem) == 0);
+    };
+    const auto at = std::search(others.begin(), others.end(), words.begin(), words.end(), same);
+    if (at != others.end()) found.push_back(candidate);
+  }
+  return found;
+}
+
+std::string find_by_other_name(std::string_view name) {
+  const std::string folded = fold(name);
+  for (const auto& [other, ours] : kOtherNames) {
+    if (folded == other) return std::string(ours);
+  }
+  return "";
 }
 
 std::string quote_list(const std::vector<std::string>& names) {

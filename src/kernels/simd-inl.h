@@ -66,6 +66,13 @@ HWY_INLINE void store_float(D d, hn::Vec<D> value, float* to) {
   hn::StoreU(value, d, to);
 }
 
+// Stores 32-bit `bits` below 2^16 as 16-bit ones: by saturation, which every version of Highway has.
+template <class D16, class V32, class Element>
+HWY_INLINE void store_low_half(D16 d16, V32 bits, Element* to) {
+  const hn::Rebind<int32_t, D16> di32;
+  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di32, bits)), d16, reinterpret_cast<uint16_t*>(to));
+}
+
 template <class D>
 HWY_INLINE void store_float(D d, hn::Vec<D> value, BFloat16* to) {
   const hn::Rebind<uint16_t, D> d16;
@@ -75,7 +82,7 @@ HWY_INLINE void store_float(D d, hn::Vec<D> value, BFloat16* to) {
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7FFFU))));
   const auto is_nan = hn::Gt(hn::And(bits, hn::Set(d32, 0x7FFFFFFFU)), hn::Set(d32, 0x7F800000U));
   const auto result = hn::IfThenElse(is_nan, hn::Set(d32, 0x7FC0U), rounded);
-  hn::StoreU(hn::TruncateTo(d16, result), d16, reinterpret_cast<uint16_t*>(to));
+  store_low_half(d16, result, to);
 }
 
 template <class D>
@@ -85,7 +92,7 @@ HWY_INLINE void store_float(D d, hn::Vec<D> value, Float16* to) {
     // One quiet NaN for all payloads, as on the other targets.
     const hn::Rebind<hwy::float16_t, D> d16;
     const auto nan = hn::CopySign(hn::BitCast(d, hn::Set(d32, 0x7FC00000U)), value);
-    const auto clean = hn::IfThenElse(hn::IsNaN(value), nan, value);
+    const auto clean = hn::IfThenElse(hn::Ne(value, value), nan, value);
     hn::StoreU(hn::DemoteTo(d16, clean), d16, reinterpret_cast<hwy::float16_t*>(to));
   } else {
     const hn::Rebind<uint16_t, D> d16;
@@ -101,7 +108,7 @@ HWY_INLINE void store_float(D d, hn::Vec<D> value, Float16* to) {
     auto result = hn::IfThenElse(hn::Lt(magnitude, hn::Set(d32, 0x38800000U)), tiny, normal);
     result = hn::IfThenElse(hn::Gt(magnitude, hn::Set(d32, 0x477FFFFFU)), hn::Set(d32, 0x7C00U), result);
     result = hn::IfThenElse(hn::Gt(magnitude, hn::Set(d32, 0x7F800000U)), hn::Set(d32, 0x7E00U), result);
-    hn::StoreU(hn::TruncateTo(d16, hn::Or(result, sign)), d16, reinterpret_cast<uint16_t*>(to));
+    store_low_half(d16, hn::Or(result, sign), to);
   }
 }
 

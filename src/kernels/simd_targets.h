@@ -6,4 +6,8 @@
 #include <hwy/detect_targets.h>
 
 #undef HWY_DISABLED_TARGETS
+#ifdef HWY_SVE_256  // Highway 1.0
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#else
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_RVV)
+#endif

@@ -19,6 +19,7 @@
 #include "launcher/launch_plan.h"
 #include "launcher/pid_file.h"
 #include "launcher/reserved_port.h"
+#include "launcher/standard_descriptors.h"
 #include "launcher/supervisor.h"
 
 namespace deepspeed::launcher {
@@ -99,6 +100,7 @@ int say_error(const std::exception& error, int exit_code) {
 }  // namespace
 
 int run(int argc, const char* const* argv) {
+  open_standard_descriptors();
   try {
     auto parsed = parse_options({argv + 1, argv + argc});
     if (const auto* help = std::get_if<HelpText>(&parsed)) {

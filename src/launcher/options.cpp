@@ -136,8 +136,7 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-std::string nearest_flag(const CLI::App& app, const std::string& flag) {
-  const std::string name = flag.substr(0, flag.find('='));
+std::string nearest_flag(const CLI::App& app, const std::string& name) {
   std::string best;
   size_t best_distance = 4;  // further off is another word
   for (const CLI::Option* option : app.get_options()) {
@@ -152,17 +151,65 @@ std::string nearest_flag(const CLI::App& app, const std::string& flag) {
   return best;
 }
 
-void take_script(const CLI::App& app, Options& options) {
-  std::vector<std::string> rest = app.remaining();
+[[noreturn]] void fail_unknown_flag(const CLI::App& app, const std::string& name) {
+  const std::string nearest = nearest_flag(app, name);
+  throw ValueError(concat("[launcher] unknown flag ", name, nearest.empty() ? "" : "; did you mean " + nearest + "?",
+                          nearest.empty() ? "." : "",
+                          " Arguments of the script go after the script; `deepspeed -h` lists the flags."));
+}
+
+// The option that `name` stands for: by its whole name, or by the beginning of one option's names, as in argparse.
+const CLI::Option* find_option(const CLI::App& app, std::string& name) {
+  if (const CLI::Option* whole = app.get_option_no_throw(name)) return whole;
+  const CLI::Option* found = nullptr;
+  std::string names;
+  std::string first;
+  bool is_ambiguous = false;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& known : option->get_lnames()) {
+      if (!("--" + known).starts_with(name)) continue;
+      is_ambiguous = is_ambiguous || (found != nullptr && found != option);
+      if (found == nullptr) first = "--" + known;
+      found = option;
+      names += concat(names.empty() ? "" : ", ", "--", known);
+    }
+  }
+  DS_CHECK(!is_ambiguous, ValueError, "[launcher] flag ", name, " is the beginning of ", names,
+           ". Write the whole name.");
+  if (found == nullptr) fail_unknown_flag(app, name);
+  name = first;
+  return found;
+}
+
+struct SplitArguments {
+  std::vector<std::string> flags;   ///< with their values and whole names
+  std::vector<std::string> script;  ///< and its arguments
+};
+
+// The script is the first argument that is neither a flag nor a flag's value, or what follows "--".
+SplitArguments split_arguments(const CLI::App& app, const std::vector<std::string>& arguments) {
+  SplitArguments split;
+  size_t at = 0;
+  while (at < arguments.size() && arguments[at].size() > 1 && arguments[at].front() == '-') {
+    const std::string& argument = arguments[at++];
+    if (argument == "--") break;
+    const bool is_long = argument.starts_with("--");
+    const size_t name_end = is_long ? std::min(argument.find('='), argument.size()) : 2;
+    std::string name = argument.substr(0, name_end);
+    const CLI::Option* option = is_long ? find_option(app, name) : app.get_option_no_throw(name);
+    if (option == nullptr) fail_unknown_flag(app, argument);
+    split.flags.push_back(name + argument.substr(name_end));
+    const bool takes_value = option->get_items_expected_max() > 0;
+    if (takes_value && name_end == argument.size() && at < arguments.size()) split.flags.push_back(arguments[at++]);
+  }
+  split.script.assign(arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.end());
+  return split;
+}
+
+void take_script(std::vector<std::string> rest, Options& options) {
   DS_CHECK(!rest.empty(), ValueError,
            "[launcher] no script was given. Usage: deepspeed [flags] script [arguments of the script]; -h explains the "
            "flags.");
-  if (rest.front().size() > 1 && rest.front().front() == '-') {
-    const std::string nearest = nearest_flag(app, rest.front());
-    throw ValueError(concat("[launcher] unknown flag ", rest.front(),
-                            nearest.empty() ? "" : "; did you mean " + nearest + "?", nearest.empty() ? "." : "",
-                            " Arguments of the script go after the script; `deepspeed -h` lists the flags."));
-  }
   options.script = std::move(rest.front());
   options.script_arguments.assign(std::make_move_iterator(rest.begin() + 1), std::make_move_iterator(rest.end()));
 }
@@ -196,8 +243,7 @@ void check_values(const CLI::App& app, RawOptions& raw) {
 std::variant<Options, HelpText> parse_options(const std::vector<std::string>& arguments) {
   CLI::App app("Starts one process a GPU (or CPU rank) for a training script, watches them, and ends them together.");
   app.formatter(std::make_shared<HelpFormatter>());
-  app.set_help_flag();   // added again below, where its group is
-  app.prefix_command();  // parsing stops at the script
+  app.set_help_flag();  // added again below, where its group is
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.footer(kExamples);
 
@@ -209,14 +255,16 @@ std::variant<Options, HelpText> parse_options(const std::vector<std::string>& ar
   add_output_flags(app, raw);
   add_several_hosts_flags(app, raw);
   app.set_help_flag("-h,--help", "Show this help")->group("Output");
+  SplitArguments split = split_arguments(app, arguments);
   try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+    std::reverse(split.flags.begin(), split.flags.end());  // CLI11 takes them from the back
+    app.parse(split.flags);
   } catch (const CLI::CallForHelp&) {
     return HelpText{app.help()};
   } catch (const CLI::ParseError& error) {
     throw ValueError(concat("[launcher] ", error.what(), ". `deepspeed -h` lists the flags."));
   }
-  take_script(app, raw.options);
+  take_script(std::move(split.script), raw.options);
   check_values(app, raw);
   return raw.options;
 }

@@ -22,7 +22,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kGrace{2000};         // before SIGKILL; 5 s in all is the promise, on a busy host too
+constexpr milliseconds kFailureGrace{2000};  // before SIGKILL; 5 s in all is the promise, on a busy host too
+constexpr milliseconds kSignalGrace{30000};  // as schedulers give: enough to write a checkpoint
+constexpr milliseconds kSilence{2000};       // after a signal, before we say what is waited for
 constexpr milliseconds kKillInterval{50};    // between two looks for processes that are left
 constexpr milliseconds kLastPatience{5000};  // for processes that SIGKILL does not end (stuck in the kernel)
 
@@ -47,7 +49,8 @@ core::Descriptor open_null() {
 Supervisor::Supervisor(const LaunchPlan& plan, std::string host_name)
     : plan_(plan), host_name_(std::move(host_name)), oom_kills_before_(read_oom_kills("/")) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  signals_ = std::make_unique<SignalInbox>(std::vector<int>{SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH});
+  signals_ = std::make_unique<SignalInbox>(
+      std::vector<int>{SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGWINCH, SIGUSR1, SIGUSR2});
   console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, plan.ranks.front().rank);
   for (const RankPlan& rank : plan.ranks) ranks_.push_back({&rank});
 }
@@ -128,7 +131,8 @@ bool Supervisor::is_finished() const {
 
 int Supervisor::poll_timeout_ms() const {
   if (state_ == State::kRunning) return -1;
-  const auto next = state_ == State::kKilling ? std::min(deadline_, next_kill_) : deadline_;
+  auto next = state_ == State::kKilling ? std::min(deadline_, next_kill_) : deadline_;
+  if (state_ == State::kEnding && say_waiting_at_) next = std::min(next, *say_waiting_at_);
   const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
   return static_cast<int>(std::max<int64_t>(0, left));
 }
@@ -152,10 +156,15 @@ void Supervisor::take_signal(const ReceivedSignal& signal) {
   if (signal.number == SIGCHLD) return;  // reap() looks anyway
   if (signal.number == SIGWINCH) return console_->resize();
   if (signal.number == SIGTSTP) return suspend_together();
+  if (signal.number == SIGUSR1 || signal.number == SIGUSR2) return signal_ranks(signal.number);
   if (state_ != State::kRunning) return begin_killing();  // the user is in a hurry
   received_signal_ = signal.number;
   // A rank in our own process group has got a Ctrl-C already, and a second one would break its clean-up.
-  begin_ending(signal.is_from_terminal && shares_terminal() ? 0 : signal.number);
+  const bool have_it = signal.is_from_terminal && shares_terminal();
+  const int passed_on =
+      signal.number == SIGALRM ? SIGTERM : signal.number;  // a rank's own alarm may mean another thing
+  begin_ending(have_it ? 0 : passed_on, kSignalGrace);
+  say_waiting_at_ = Clock::now() + kSilence;
 }
 
 void Supervisor::suspend_together() {
@@ -179,6 +188,11 @@ void Supervisor::reap() {
     ended.push_back(&*rank);
   }
   note_failures(ended);
+  const bool are_ranks_gone =
+      std::none_of(ranks_.begin(), ranks_.end(), [](const Rank& one) { return one.is_running; });
+  if (state_ == State::kEnding && !ended.empty() && are_ranks_gone) {
+    deadline_ = std::min(deadline_, Clock::now() + kFailureGrace);  // what they left has no checkpoint to write
+  }
 }
 
 // Of ranks that were found together, one that a signal ended is the cause: the others lost their peer.
@@ -190,14 +204,14 @@ void Supervisor::note_failures(const std::vector<Rank*>& ended) {
         first_failure_ != nullptr && WIFSIGNALED(rank->wait_status) && !WIFSIGNALED(first_failure_->wait_status);
     if (first_failure_ == nullptr || is_likelier) first_failure_ = rank;
   }
-  if (first_failure_ != nullptr) begin_ending(SIGTERM);
+  if (first_failure_ != nullptr) begin_ending(SIGTERM, kFailureGrace);
 }
 
 // ---- ending ----
 
-void Supervisor::begin_ending(int signal) {
+void Supervisor::begin_ending(int signal, Clock::duration grace) {
   state_ = State::kEnding;
-  deadline_ = Clock::now() + kGrace;
+  deadline_ = Clock::now() + grace;
   if (signal != 0) signal_all(signal);
   signal_all(SIGCONT);  // a stopped process cannot act on the signal
 }
@@ -211,6 +225,7 @@ void Supervisor::begin_killing() {
 
 void Supervisor::check_deadline() {
   const auto now = Clock::now();
+  if (state_ == State::kEnding && say_waiting_at_ && now >= *say_waiting_at_) say_what_is_waited_for();
   if (state_ == State::kEnding && now >= deadline_) {
     begin_killing();
   } else if (state_ == State::kKilling && now >= next_kill_) {
@@ -223,7 +238,25 @@ void Supervisor::signal_all(int signal) {
   for (const pid_t pid : descendants_of(::getpid())) ::kill(pid, signal);
 }
 
+void Supervisor::signal_ranks(int signal) {
+  for (const Rank& rank : ranks_) {
+    if (rank.is_running) ::kill(rank.pid, signal);
+  }
+}
+
 // ---- saying what happened ----
+
+void Supervisor::say_what_is_waited_for() {
+  say_waiting_at_.reset();
+  std::string running;
+  for (const Rank& rank : ranks_) {
+    if (rank.is_running) running += concat(running.empty() ? "" : ", ", rank.plan->rank);
+  }
+  const std::string who = running.empty() ? "processes that ranks have left" : "rank " + running;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(deadline_ - Clock::now()).count();
+  console_->say(concat("deepspeed: got SIG", sigabbrev_np(received_signal_), ", waiting for ", who, " to end, at most ",
+                       seconds, " s more; a second signal kills at once.\n"));
+}
 
 void Supervisor::report() {
   if (first_failure_ != nullptr) {

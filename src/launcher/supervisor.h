@@ -18,7 +18,9 @@ namespace deepspeed::launcher {
 
 /// [Note: How ranks end]
 /// The first rank that fails, or a signal to the launcher, ends the launch: every descendant gets that signal (SIGTERM
-/// for a failure), and SIGKILL 2 seconds later, or at once on a second signal. The launcher is a child subreaper, so a
+/// for a failure, and for SIGALRM), and SIGKILL later: 2 seconds after a failure, for the others wait for a peer that
+/// is gone; 30 seconds after a signal, for ranks may save first, but 2 once all ranks are gone; at once on a second
+/// signal. SIGUSR1 and SIGUSR2 are for the ranks and go to them alone. The launcher is a child subreaper, so a
 /// grandchild whose parent is gone becomes its child: when it has no children left, nothing of the launch is left. If
 /// all ranks succeed, processes that they left running on purpose stay. If the launcher itself is killed, the kernel
 /// kills the ranks. One thread, the main one.
@@ -55,10 +57,12 @@ class Supervisor {
   void note_failures(const std::vector<Rank*>& ended);
   bool is_finished() const;
 
-  void begin_ending(int signal);
+  void begin_ending(int signal, Clock::duration grace);
   void begin_killing();
   void signal_all(int signal);
+  void signal_ranks(int signal);
   void check_deadline();
+  void say_what_is_waited_for();
   void report();
 
   const LaunchPlan& plan_;
@@ -69,8 +73,9 @@ class Supervisor {
   std::vector<Rank> ranks_;
 
   State state_ = State::kRunning;
-  Clock::time_point deadline_;   // of the state, unless running
-  Clock::time_point next_kill_;  // while killing: the next look for stragglers
+  Clock::time_point deadline_;                       // of the state, unless running
+  Clock::time_point next_kill_;                      // while killing: the next look for stragglers
+  std::optional<Clock::time_point> say_waiting_at_;  // while ending after a signal, until it was said
   bool has_children_ = true;
   const Rank* first_failure_ = nullptr;
   int received_signal_ = 0;

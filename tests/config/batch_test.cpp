@@ -125,5 +125,18 @@ TEST(Batch, ZeroNegativeAndTextAreErrors) {
   expect_triangle(resolved(R"({"train_batch_size": "8.0"})", 1), 8, 8, 1);
 }
 
+TEST(Batch, AnotherDataParallelSizeThanThatOfTheLaunchIsAnError) {
+  Config config = load_config(R"({"train_micro_batch_size_per_gpu": 1, "data_parallel_size": 4})", "test.json");
+  EXPECT_NO_THROW(resolve_batch(config, 4));
+  try {
+    resolve_batch(config, 2);
+    FAIL() << "expected ConfigError";
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("data_parallel_size (test.json, line 1): got 4, but 2 ranks see"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace deepspeed::config

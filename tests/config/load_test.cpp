@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
 
 #include "config/batch.h"
@@ -157,6 +158,63 @@ TEST(Load, UnknownTopLevelKeysWarnAndAreErrorsUnderStrict) {
   expect_part(load_error(R"({"train-batch-size": 2})"), "\"train_batch_size\"");
   expect_part(load_error(R"({"gradientClipping": 2})"), "\"gradient_clipping\"");
   expect_part(load_error(R"({"reduce_bucket_size": 2})"), "It belongs in \"zero_optimization\"");
+}
+
+TEST(Load, NearMissesOfTopLevelKeysNameTheRightKey) {
+  for (const auto& [wrong, right] :
+       std::map<std::string, std::string>{{"zero_optimizer", "\"zero_optimization\"?"},
+                                          {"zero", "\"zero_optimization\"?"},
+                                          {"zero_stage", "\"zero_optimization.stage\"?"},
+                                          {"gradient_accumulation", "\"gradient_accumulation_steps\""},
+                                          {"accumulation_steps", "\"gradient_accumulation_steps\"?"},
+                                          {"micro_batch_size", "\"train_micro_batch_size_per_gpu\"?"},
+                                          {"micro-batch-size", "\"train_micro_batch_size_per_gpu\"?"},
+                                          {"batch_size", "\"train_batch_size\""},
+                                          {"Max_Grad_Norm", "\"gradient_clipping\"?"},
+                                          {"lr_scheduler", "\"scheduler\"?"}}) {
+    const std::string error = load_error(json{{wrong, 1}}.dump());
+    expect_part(error, "unknown key \"" + wrong + "\" at top level. Did you mean ");
+    expect_part(error, right);
+  }
+  for (const char* other : {"train_size", "zero_shot", "steps", "my_scheduler_notes"}) {
+    expect_part(all_warnings(load(json{{other, 1}}.dump())), "nothing reads it");
+  }
+}
+
+TEST(Load, ValuesThatChangeNothingAreNamed) {
+  for (const char* text :
+       {R"({"zero_optimization": {"leaf_module": {"names": ["mlp"]}}})",
+        R"({"zero_optimization": {"round_robin_gradients": true}})",
+        R"({"zero_optimization": {"contiguous_gradients": false}})",
+        R"({"zero_optimization": {"reduce_scatter": false}})",
+        R"({"zero_optimization": {"allgather_partitions": false}})",
+        R"({"zero_optimization": {"use_multi_rank_bucket_allreduce": false}})",
+        R"({"zero_optimization": {"ignore_unused_parameters": false}})",
+        R"({"zero_optimization": {"stage": 2, "compute_grad_norm": false}})",
+        R"({"data_types": {"keep_in_fp32_modules": ["norm"]}})", R"({"disable_allgather": true})",
+        R"({"checkpoint": {"tag_validation": "fail"}})", R"({"checkpoint": {"checkpoint_serialization": false}})",
+        R"({"dump_state": true})", R"({"disable_python_gc": true})", R"({"compile": {"double_buffer": false}})",
+        R"({"pipeline": {"use_reentrant": false}})"}) {
+    const json keys = json::parse(text);
+    EXPECT_EQ(load(text).warnings.size(), 1U) << text;
+    expect_part(all_warnings(load(text)), keys.begin().key());
+  }
+  expect_part(all_warnings(load(R"({"zero_optimization": {"contiguous_gradients": false}})")),
+              "zero_optimization.contiguous_gradients (test.json, line 1): got false, but gradients always lie in "
+              "contiguous buffers. The key has no effect: remove it.");
+  expect_part(load_error(R"({"data_types": {"buffer_dtype": "bf16"}})"), "data_types.buffer_dtype");
+  expect_part(load_error(R"({"bf16": {"enabled": true}, "zero_optimization": {"load_from_fp32_weights": false}})"),
+              "zero_optimization.load_from_fp32_weights");
+}
+
+TEST(Load, ValuesThatAreWhatTheEngineDoesAnywayGiveNoWarning) {
+  const Config config = load(R"({"zero_allow_untested_optimizer": true, "disable_allgather": false,
+    "bf16": {"enabled": true, "immediate_grad_update": true}, "data_types": {"keep_in_fp32_modules": "auto"},
+    "checkpoint": {"tag_validation": "Warn", "checkpoint_serialization": true}, "pipeline": {"stages": "auto"},
+    "compile": {"deepcompile": false}, "zero_optimization": {"stage": 2, "contiguous_gradients": true,
+      "allgather_partitions": true, "reduce_scatter": true, "round_robin_gradients": false, "compute_grad_norm": true,
+      "load_from_fp32_weights": true, "ignore_unused_parameters": true, "leaf_module": {"names": []}}})");
+  EXPECT_EQ(all_warnings(config), "");
 }
 
 TEST(Load, DottedKeysOfKnownPathsArePassedOver) {

@@ -23,6 +23,16 @@ inline constexpr Dtype kDtypes[] = {Dtype::kFloat32, Dtype::kBFloat16, Dtype::kF
 /// Around the widths of vectors and of blocks, and nothing at all.
 inline constexpr int64_t kSizes[] = {0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 100, 2047, 2048, 2049, 5000};
 
+/// The next dispatch uses the targets that SetSupportedTargetsForTest() chose. Highway before 1.0 takes no argument.
+template <class ChosenTarget>
+void update_target(ChosenTarget& chosen) {
+  if constexpr (requires { chosen.Update(hwy::SupportedTargets()); }) {
+    chosen.Update(hwy::SupportedTargets());
+  } else {
+    chosen.Update();
+  }
+}
+
 /// Calls `body` once per instruction set that both this machine and the build have, the portable one included.
 template <class Body>
 void on_every_target(const Body& body) {
@@ -30,12 +40,12 @@ void on_every_target(const Body& body) {
   for (int64_t targets = supported; targets != 0; targets &= targets - 1) {
     const int64_t target = targets & -targets;
     hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    update_target(hwy::GetChosenTarget());
     SCOPED_TRACE(hwy::TargetName(target));
     body();
   }
   hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  update_target(hwy::GetChosenTarget());
 }
 
 /// Bytes of `numel` elements, of normal size; every 11th is zero, tiny, huge, inf or nan where `with_special`.

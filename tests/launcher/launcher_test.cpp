@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <deque>
 #include <fstream>
 #include <iterator>
@@ -16,6 +17,7 @@
 #include <set>
 #include <sstream>
 
+#include "deepspeed/error.h"
 #include "launch.h"
 #include "temporary_folder.h"
 
@@ -166,7 +168,7 @@ TEST_P(LauncherSignalTest, EndsAllRanksAndGives128PlusTheSignal) {
   EXPECT_THAT(launch.err(), Not(HasSubstr("failed")));
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, LauncherSignalTest, ::testing::Values(SIGINT, SIGTERM, SIGHUP));
+INSTANTIATE_TEST_SUITE_P(Signals, LauncherSignalTest, ::testing::Values(SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM));
 
 TEST_F(LauncherTest, RanksGetTheSignalItselfAndMayCleanUp) {
   auto launch = start(2, "sleep 1000 &\ntrap 'echo cleaned; kill $!; exit 0' INT\necho ready\nwait\n");
@@ -184,6 +186,52 @@ TEST_F(LauncherTest, SecondSignalEndsRanksThatDoNotListen) {
   ::kill(launch.pid(), SIGINT);
   EXPECT_EQ(launch.wait(), 128 + SIGINT);
   EXPECT_TRUE(is_gone(launch.number_after("pid0")));
+}
+
+// Longer than what ranks get after a failure.
+TEST_F(LauncherTest, RanksThatSaveOnASignalAreWaitedForAndThatIsSaid) {
+  auto launch = start(2, "trap 'sleep 4; echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
+  launch.read_until("ready", 2);
+  ::kill(launch.pid(), SIGTERM);
+  EXPECT_EQ(launch.wait(), 128 + SIGTERM);
+  EXPECT_EQ(occurrences(launch.out(), "saved"), 2);
+  EXPECT_THAT(launch.err(), HasSubstr("got SIGTERM, waiting for rank 0, 1 to end, at most "));
+}
+
+TEST_F(LauncherTest, GrandchildrenThatIgnoreASignalAreNotWaitedForLong) {
+  auto launch = start(2, "sh -c 'trap \"\" QUIT TERM; echo grandchild $$; while :; do sleep 1000; done' &\n" +
+                             std::string(kWaitForever));
+  launch.read_until(" ready", 2);
+  launch.read_until("grandchild ", 2);
+  const auto signalled_at = std::chrono::steady_clock::now();
+  ::kill(launch.pid(), SIGQUIT);
+  EXPECT_EQ(launch.wait(), 128 + SIGQUIT);
+  const std::chrono::duration<double> ending = std::chrono::steady_clock::now() - signalled_at;
+  EXPECT_LT(ending.count(), kLongestEndingSeconds);
+  EXPECT_TRUE(is_gone(launch.number_after("grandchild")));
+}
+
+TEST_F(LauncherTest, UserSignalsGoToTheRanks) {
+  auto launch =
+      start(2, "trap 'echo one' USR1\ntrap 'echo two; exit 0' USR2\necho ready\nwhile :; do sleep 0.05; done\n");
+  launch.read_until("ready", 2);
+  ::kill(launch.pid(), SIGUSR1);
+  launch.read_until("one", 2);
+  ::kill(launch.pid(), SIGUSR2);
+  EXPECT_EQ(launch.wait(), 0);
+  EXPECT_EQ(occurrences(launch.out(), "two"), 2);
+}
+
+TEST_F(LauncherTest, ClosedStandardOutputIsANullDevice) {
+  const auto body = "echo lost\necho heard >&2\nreadlink /proc/$PPID/fd/1 > \"$0.$RANK\"\n";
+  const auto script = folder_.add_program("rank.sh", concat("#!/bin/sh\n", body));
+  const auto errors = folder_.path() / "errors";
+  const auto call = concat("exec env DS_ACCELERATOR=cpu ", DS_DEEPSPEED_PROGRAM, " --num_gpus 2 --no_python ", script,
+                           " 2>", errors.string(), " >&- <&-");
+  const int status = std::system(call.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(occurrences(content(errors), "] heard\n"), 2) << content(errors);
+  for (const char* rank : {"0", "1"}) EXPECT_EQ(content(concat(script, ".", rank)), "/dev/null\n");
 }
 
 TEST_F(LauncherTest, KilledLauncherTakesItsRanksWithIt) {
@@ -303,7 +351,7 @@ TEST_P(LauncherErrorTest, IsExplainedWithExitCodeTwo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Calls, LauncherErrorTest,
-                         ::testing::Values(BadCall{{"--num_gpu", "2", "x.py"}, "did you mean --num_gpus?"},
+                         ::testing::Values(BadCall{{"--num_gups", "2", "x.py"}, "did you mean --num_gpus?"},
                                            BadCall{{"--hostfile", "/no/hosts", "/bin/true"}, "--hostfile /no/hosts"},
                                            BadCall{{"--num_nodes", "2", "/bin/true"}, "--num_nodes 2"},
                                            BadCall{{"no_such.py"}, "no script no_such.py"},

@@ -83,11 +83,31 @@ TEST(Options, MinusOneGpusAndNoneAsLogFolderMeanTheDefault) {
 TEST(Options, TheLastOfTwoWins) { EXPECT_EQ(parse({"--num_gpus", "2", "--num_gpus", "3", "x"}).num_gpus, 3); }
 
 TEST(Options, UnknownFlagIsNamedWithTheNearestKnownOne) {
-  EXPECT_THAT(error_of({"--num_gpu", "2", "train.py"}), HasSubstr("unknown flag --num_gpu; did you mean --num_gpus?"));
+  EXPECT_THAT(error_of({"--num_gups", "2", "train.py"}),
+              HasSubstr("unknown flag --num_gups; did you mean --num_gpus?"));
   EXPECT_THAT(error_of({"--mastr_port=1", "train.py"}), HasSubstr("did you mean --master_port?"));
   const std::string far = error_of({"--entirely_else", "train.py"});
   EXPECT_THAT(far, HasSubstr("unknown flag --entirely_else."));
   EXPECT_THAT(far, ::testing::Not(HasSubstr("did you mean")));
+}
+
+TEST(Options, TheBeginningOfOneFlagIsEnough) {
+  EXPECT_EQ(parse({"--num_g", "2", "x"}).num_gpus, 2);
+  EXPECT_EQ(parse({"--num_a=2", "x"}).num_gpus, 2);
+  EXPECT_EQ(parse({"--hostf=h", "x"}).hostfile, "h");
+  EXPECT_EQ(parse({"--mod", "x"}).script, "x");
+  EXPECT_TRUE(parse({"--mod", "x"}).module);
+  EXPECT_TRUE(parse({"--no_ssh", "x"}).several_hosts.no_ssh);  // also the beginning of --no_ssh_check
+  const std::string ambiguous = error_of({"--num_", "2", "x"});
+  EXPECT_THAT(ambiguous, HasSubstr("flag --num_ is the beginning of --num_gpus, --num_accelerators, --num_nodes"));
+}
+
+TEST(Options, TwoDashesEndTheFlags) {
+  const Options options = parse({"--num_gpus", "2", "--", "train.py", "--", "-x"});
+  EXPECT_EQ(options.script, "train.py");
+  EXPECT_THAT(options.script_arguments, ElementsAre("--", "-x"));
+  EXPECT_EQ(parse({"--", "--num_gpus", "2"}).script, "--num_gpus");
+  EXPECT_THAT(error_of({"--num_gpus", "2", "--"}), HasSubstr("no script"));
 }
 
 TEST(Options, BadValuesNameTheFlagAndTheValue) {

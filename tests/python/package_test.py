@@ -77,11 +77,32 @@ def test_what_comes_later_raises_not_implemented(call: object) -> None:
 )
 def test_torch_out_of_range_stops_with_one_sentence(version: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_torch_range.importlib.metadata, "version", lambda name: version)
+    monkeypatch.setattr(_torch_range, "built_with", lambda: None)
     if fits:
         _torch_range.check_torch_version()
     else:
         with pytest.raises(ImportError, match=f"2.11 to 2.13.*{version[:4]}"):
             _torch_range.check_torch_version()
+
+
+@pytest.mark.parametrize(("version", "fits"), [("2.12.1", True), ("2.13.0+cpu", False), ("2.11.0", False)])
+def test_another_torch_than_that_of_the_build_stops_with_the_remedy(
+    version: str, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_torch_range.importlib.metadata, "version", lambda name: version)
+    monkeypatch.setattr(_torch_range, "built_with", lambda: "2.12")
+    if fits:
+        _torch_range.check_torch_version()
+    else:
+        with pytest.raises(ImportError, match=f"built with torch 2.12.*has torch {version[:4]}.*make build"):
+            _torch_range.check_torch_version()
+
+
+@pytest.mark.native
+def test_the_build_leaves_the_version_of_its_torch() -> None:
+    import torch
+
+    assert _torch_range.built_with() == ".".join(torch.__version__.split(".")[:2])
 
 
 def test_a_gathered_context_passes_over_ordinary_parameters() -> None:
