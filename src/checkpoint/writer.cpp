@@ -87,7 +87,7 @@ void CheckpointWriter::prepare() {
 
 void CheckpointWriter::add(EntryDescription description, const void* data) {
   const auto error =
-      find_geometry_error(description.global_shape, description.box, description.range);
+      find_geometry_error(description.global_shape, description.type, description.box, description.range);
   DS_CHECK(error.empty(), ValueError, "[checkpoint.writer] '", description.name, "', state '", description.state,
            "': ", error);
   DS_CHECK(!description.name.empty() && !description.state.empty(), ValueError,
