@@ -83,7 +83,7 @@ class Collector {
     writer_.add(std::move(description), host.data_ptr());
   }
   void add_whole(const std::string& name, const std::string& state, const at::Tensor& values) {
-    if (values.numel() > 0) add_range(name, state, values.sizes(), {0, values.numel()}, values.contiguous());
+    add_range(name, state, values.sizes(), {0, values.numel()}, values.contiguous());
   }
 
  private:
@@ -95,6 +95,14 @@ class Collector {
 void collect_lane(TrainingEngine::Impl& impl, const zero::LaneBuffers& lane, bool exclude_frozen,
                   Collector& collector) {
   if (!lane.plan.trainable && exclude_frozen) return;
+  if (impl.data().rank() == 0) {  // a parameter without elements lies in no shard, but its name and aliases exist
+    for (const plan::Placement& placement : lane.plan.placements) {
+      if (!placement.range.empty()) continue;
+      const tensor::NamedParameter& parameter = impl.parameters[placement.parameter];
+      collector.add_range(parameter.name, checkpoint::kWeightState, parameter.tensor.sizes(), {0, 0},
+                          lane.parameters.narrow(0, 0, 0));
+    }
+  }
   const plan::Range shard = lane.plan.shard(impl.data().rank(), impl.data().size());
   for (const plan::Piece& piece : plan::pieces_in(lane.plan, shard)) {
     const tensor::NamedParameter& parameter = impl.parameters[piece.parameter];
@@ -322,12 +330,12 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
       }
     }
     for (const BufferDescription& buffer : impl_->model.buffers) {
-      if (buffer.tensor.numel() == 0 || !reader.has(buffer.name, checkpoint::kBufferState)) continue;
+      if (!reader.has(buffer.name, checkpoint::kBufferState)) continue;
       const at::Tensor target = buffer.tensor.detach();
       read_into(reader, buffer.name, checkpoint::kBufferState, target.sizes(), {0, target.numel()}, target);
     }
     for (const ParameterDescription& parameter : impl_->loose_parameters) {
-      if (parameter.tensor.numel() == 0 || !reader.has(parameter.name, checkpoint::kWeightState)) continue;
+      if (!reader.has(parameter.name, checkpoint::kWeightState)) continue;
       const at::Tensor target = parameter.tensor.detach();
       read_into(reader, parameter.name, checkpoint::kWeightState, target.sizes(), {0, target.numel()}, target);
     }

@@ -84,6 +84,48 @@ TEST(Checkpoint, LoadsOnAnotherStageAndWorldSizeWithEqualStateAndLosses) {
   std::filesystem::remove_all(folder);
 }
 
+struct WithEmptyTensors : torch::nn::Module {
+  explicit WithEmptyTensors(double value) {
+    weight = register_parameter("weight", at::full({4}, value));
+    at::Tensor empty = register_parameter("empty", at::zeros({0, 4}));
+    register_parameter("tied", empty);
+    register_buffer("none_yet", at::zeros({0}, at::kLong));
+  }
+  at::Tensor weight;
+};
+
+TEST(Checkpoint, TensorsWithoutElementsComeBack) {
+  run_on_ranks(2, [](RankContext& context) {
+    for (const char* optimizer : {"adamw", "external"}) {
+      const auto make = [&](const WithEmptyTensors& model) {
+        detail::ModelDescription description = detail::describe(model, {});
+        const bool is_external = std::string(optimizer) == detail::kExternalOptimizer;
+        if (is_external) description.optimizer_type = optimizer;
+        auto engine = std::make_unique<detail::TrainingEngine>(
+            description, config_text({.stage = 2, .optimizer = "adamw"}, context.world()), context.new_group());
+        engine->set_external_step([](const auto&) {});
+        return engine;
+      };
+      const std::string folder = context.folder() + "/" + optimizer;
+      const WithEmptyTensors model(2.0);
+      const auto engine = make(model);
+      const std::vector<detail::OwnedState> owned = {{"empty", "moment", at::zeros({0, 4})}};
+      engine->save_checkpoint(folder, "t", R"({"x": {"$tensor": "x"}})", {{"x", at::empty({0, 3})}}, true, false,
+                              context.rank() == 0 ? owned : std::vector<detail::OwnedState>{});
+      const WithEmptyTensors other(3.0);
+      const auto resumed = make(other);
+      const detail::LoadedCheckpoint loaded = resumed->load_checkpoint(folder, {});
+      EXPECT_TRUE(at::equal(other.weight, model.weight));
+      EXPECT_EQ(loaded.tensors.at("x").sizes(), (at::IntArrayRef{0, 3}));
+      for (const detail::OwnedState& state : loaded.owned_states)
+        EXPECT_EQ(state.value.sizes(), (at::IntArrayRef{0, 4}));
+      // Rank 0 owns the larger parameter, so rank 1 the empty one.
+      const bool is_owner = std::string(optimizer) == detail::kExternalOptimizer && context.rank() == 1;
+      EXPECT_EQ(loaded.owned_states.size(), is_owner ? 1u : 0u) << optimizer;
+    }
+  });
+}
+
 TEST(Checkpoint, MissingOrForeignCheckpointsAreNamed) {
   run_on_ranks(2, [](RankContext& context) {
     const auto model = make_plain(1);
