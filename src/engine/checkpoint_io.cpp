@@ -135,7 +135,8 @@ Json engine_state(TrainingEngine::Impl& impl) {
           {"schedule_iteration", impl.schedule_iteration},
           {"parameter_steps", steps},
           {"loss_scaler",
-           {{"scale", scaler.scale},
+           {{"is_dynamic", impl.scaler.is_dynamic()},
+            {"scale", scaler.scale},
             {"iteration", scaler.iteration},
             {"last_overflow_iteration", scaler.last_overflow_iteration},
             {"hysteresis_left", scaler.hysteresis_left}}}};
@@ -284,7 +285,8 @@ void load_engine_state(TrainingEngine::Impl& impl, const Json& state, bool optim
   }
   if (!optimizer_states) return;
   const Json& scaler = state.at("loss_scaler");
-  if (impl.scaler.is_dynamic()) {
+  // A run without dynamic scaling says nothing of the scale that this one needs.
+  if (impl.scaler.is_dynamic() && scaler.value("is_dynamic", false)) {
     impl.scaler.set_state({.scale = scaler.at("scale").get<double>(),
                            .iteration = scaler.at("iteration").get<int64_t>(),
                            .last_overflow_iteration = scaler.at("last_overflow_iteration").get<int64_t>(),

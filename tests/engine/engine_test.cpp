@@ -126,6 +126,32 @@ TEST(Checkpoint, TensorsWithoutElementsComeBack) {
   });
 }
 
+TEST(Checkpoint, TheLossScaleIsTakenOverOnlyFromDynamicScalingByDynamicScaling) {
+  run_on_ranks(1, [](RankContext& context) {
+    const auto make = [&](OracleModel& model, const std::string& precision) {
+      const std::string config =
+          R"({"train_batch_size": 3, "optimizer": {"type": "SGD", "params": {"lr": 0.1}}, )" + precision + "}";
+      return std::make_unique<detail::TrainingEngine>(detail::describe(model, {}), config, nullptr);
+    };
+    const std::string dynamic = R"("fp16": {"enabled": true, "initial_scale_power": 4, "hysteresis": 1})";
+    const auto scale_after_loading = [&](const std::string& saved) {
+      const auto model = make_plain(1);
+      const auto engine = make(*model, saved);
+      engine->before_forward(0);
+      engine->backward(model->forward(at::ones({3, 8}), {0, 0}) * std::numeric_limits<float>::infinity(), false, true);
+      engine->step({});  // skipped where gradients are checked: halves a dynamic scale
+      engine->save_checkpoint(context.folder(), "t", "", {}, true, false);
+      const auto other = make_plain(1);
+      const auto resumed = make(*other, dynamic);
+      resumed->load_checkpoint(context.folder(), {});
+      return resumed->loss_scale();
+    };
+    EXPECT_EQ(scale_after_loading(dynamic), 8);
+    EXPECT_EQ(scale_after_loading(R"("bf16": {"enabled": true})"), 16);
+    EXPECT_EQ(scale_after_loading(R"("fp16": {"enabled": true, "loss_scale": 64})"), 16);
+  });
+}
+
 TEST(Checkpoint, MissingOrForeignCheckpointsAreNamed) {
   run_on_ranks(2, [](RankContext& context) {
     const auto model = make_plain(1);
