@@ -142,6 +142,15 @@ Json engine_state(TrainingEngine::Impl& impl) {
             {"hysteresis_left", scaler.hysteresis_left}}}};
 }
 
+void check_window_is_empty(const TrainingEngine::Impl& impl) {
+  DS_CHECK(
+      !impl.window_has_gradients, CheckpointError,
+      "save_checkpoint: a backward ran that no optimizer step has followed yet (gradient_accumulation_steps is ",
+      *impl.config.gradient_accumulation_steps,
+      "). Its gradients are in no checkpoint, so a resumed run would lose them. Save after step() at an accumulation "
+      "boundary.");
+}
+
 }  // namespace
 
 void TrainingEngine::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
@@ -152,6 +161,7 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
   comm::Communicator& data = impl_->data();
   checkpoint::CheckpointWriter writer(folder, tag, data.rank(), data.size());
   together(data, [&] {
+    check_window_is_empty(*impl_);
     if (data.rank() == 0) writer.prepare();
   });
   Collector collector(writer);
@@ -356,6 +366,8 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
     }
   });
   impl_->reducer->start_window();
+  impl_->window_has_gradients = impl_->has_local_gradients = false;
+  impl_->at_step_start = true;
   if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
   return loaded;
 }

@@ -152,6 +152,43 @@ TEST(Checkpoint, TheLossScaleIsTakenOverOnlyFromDynamicScalingByDynamicScaling) 
   });
 }
 
+TEST(Checkpoint, GradientsThatWaitForAStepRefuseASaveOnAllRanks) {
+  run_on_ranks(2, [](RankContext& context) {
+    const auto model = make_plain(1);
+    const auto engine = make_engine(context, *model, {.stage = 1, .accumulation = 2});
+    const auto message_of_save = [&](const std::string& tag) -> std::string {
+      try {
+        engine->save_checkpoint(context.folder(), tag, "", {}, true, false);
+      } catch (const CheckpointError& error) {
+        return error.what();
+      }
+      return "";
+    };
+    const auto backward = [&](bool plain) {
+      engine->before_forward(0);
+      const at::Tensor loss = model->forward(at::ones({3, 8}), {context.rank(), 0});
+      plain ? loss.backward() : engine->backward(loss, false, true);
+    };
+    EXPECT_EQ(message_of_save("begin"), "");
+    for (const bool plain : {false, true}) {
+      backward(plain);
+      EXPECT_NE(message_of_save("no").find("after step() at an accumulation boundary"), std::string::npos);
+      engine->step({});
+      EXPECT_NE(message_of_save("no"), "") << "in the middle of an accumulation";
+      backward(plain);
+      EXPECT_NE(message_of_save("no"), "") << "all micro-batches, but no step";
+      engine->step({});
+      EXPECT_EQ(message_of_save("boundary"), "");
+    }
+    EXPECT_FALSE(std::filesystem::exists(context.folder() + "/no"));
+    backward(false);
+    engine->load_checkpoint(context.folder(), {});
+    EXPECT_EQ(message_of_save("loaded"), "") << "a load drops what was accumulated";
+    if (context.rank() == 1) backward(false);  // the first of two: stays on this rank
+    EXPECT_NE(message_of_save("no").find("rank 1: "), std::string::npos) << "on every rank";
+  });
+}
+
 TEST(Checkpoint, MissingOrForeignCheckpointsAreNamed) {
   run_on_ranks(2, [](RankContext& context) {
     const auto model = make_plain(1);

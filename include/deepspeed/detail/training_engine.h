@@ -173,7 +173,8 @@ class DS_API TrainingEngine {
 
   // --- checkpoints; collective ---
   /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along, as do
-  /// the external optimizer's states on the ranks that own them.
+  /// the external optimizer's states on the ranks that own them. Throws CheckpointError on all ranks where any has
+  /// gradients that no step has used yet: they are in no checkpoint.
   void save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
                        const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen,
                        const std::vector<OwnedState>& owned_states = {});
