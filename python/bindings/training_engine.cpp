@@ -13,6 +13,12 @@ namespace {
 namespace py = pybind11;
 using detail::TrainingEngine;
 
+std::vector<detail::BufferDescription> describe_buffers(const std::vector<std::pair<std::string, at::Tensor>>& named) {
+  std::vector<detail::BufferDescription> buffers;
+  for (const auto& [name, tensor] : named) buffers.push_back({name, tensor});
+  return buffers;
+}
+
 detail::ModelDescription make_description(const std::vector<std::tuple<std::string, at::Tensor, int>>& parameters,
                                           const std::vector<std::pair<std::string, at::Tensor>>& buffers,
                                           const std::vector<std::tuple<std::string, std::string, bool>>& modules,
@@ -22,7 +28,7 @@ detail::ModelDescription make_description(const std::vector<std::tuple<std::stri
                                           std::vector<detail::GroupValues> groups) {
   detail::ModelDescription model;
   for (const auto& [name, tensor, group] : parameters) model.parameters.push_back({name, tensor, group});
-  for (const auto& [name, tensor] : buffers) model.buffers.push_back({name, tensor});
+  model.buffers = describe_buffers(buffers);
   for (const auto& [path, class_name, is_list] : modules) model.modules.push_back({path, class_name, is_list});
   model.aliases = std::move(aliases);
   model.leaf_modules = std::move(leaf_modules);
@@ -129,6 +135,12 @@ void bind_training_engine(py::module_& module) {
            py::arg("value"), release_gil())
       .def("set_full_gradient", &TrainingEngine::set_full_gradient, py::arg("name"), py::arg("value"), release_gil())
       .def("optimizer_state_names", &TrainingEngine::optimizer_state_names)
+      .def(
+          "set_buffers",
+          [](TrainingEngine& self, const std::vector<std::pair<std::string, at::Tensor>>& buffers) {
+            self.set_buffers(describe_buffers(buffers));
+          },
+          py::arg("buffers"))
       .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"),
            py::arg("client_state"), py::arg("tensors"), py::arg("save_latest"), py::arg("exclude_frozen"),
            py::arg("owned_states"), release_gil())

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/reader.h"
@@ -152,6 +153,8 @@ void check_window_is_empty(const TrainingEngine::Impl& impl) {
 }
 
 }  // namespace
+
+void TrainingEngine::set_buffers(std::vector<BufferDescription> buffers) { impl_->model.buffers = std::move(buffers); }
 
 void TrainingEngine::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
                                      const std::map<std::string, at::Tensor>& tensors, bool save_latest,

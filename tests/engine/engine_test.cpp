@@ -189,6 +189,34 @@ TEST(Checkpoint, GradientsThatWaitForAStepRefuseASaveOnAllRanks) {
   });
 }
 
+struct WithLateBuffer : torch::nn::Module {
+  WithLateBuffer() { weight = register_parameter("weight", at::ones({4})); }
+  at::Tensor forward() {
+    if (!seen.defined()) seen = register_buffer("seen", at::zeros({}, at::kLong));
+    seen.add_(1);
+    return weight.sum();
+  }
+  at::Tensor weight;
+  at::Tensor seen;
+};
+
+TEST(Checkpoint, BuffersAreThoseThatTheModuleHasAtTheTime) {
+  const std::string folder = "/tmp/ds_engine_buffers_" + std::to_string(::getpid());
+  const std::string config = R"({"train_batch_size": 1, "optimizer": {"type": "SGD", "params": {"lr": 0.1}}})";
+  run_on_ranks(1, [&](RankContext&) {
+    const auto model = std::make_shared<WithLateBuffer>();
+    const auto engine = initialize(model, config);
+    for (int step = 0; step < 3; ++step) engine->forward();
+    engine->save_checkpoint(folder);
+    const auto other = std::make_shared<WithLateBuffer>();
+    const auto resumed = initialize(other, config);
+    resumed->forward();
+    resumed->load_checkpoint(folder);
+    EXPECT_EQ(other->seen.item<int64_t>(), 3);
+  });
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Checkpoint, MissingOrForeignCheckpointsAreNamed) {
   run_on_ranks(2, [](RankContext& context) {
     const auto model = make_plain(1);

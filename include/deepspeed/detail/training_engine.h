@@ -172,6 +172,9 @@ class DS_API TrainingEngine {
   std::vector<std::string> optimizer_state_names() const;
 
   // --- checkpoints; collective ---
+  /// The module's present persistent buffers. Modules may replace theirs (`count = count + 1`, to(dtype)), so front
+  /// ends call this before each save and load.
+  void set_buffers(std::vector<BufferDescription> buffers);
   /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along, as do
   /// the external optimizer's states on the ranks that own them. Throws CheckpointError on all ranks where any has
   /// gradients that no step has used yet: they are in no checkpoint.
