@@ -64,12 +64,19 @@ void bind_training_engine(py::module_& module) {
       .def_readwrite("global_samples", &detail::Progress::global_samples)
       .def_readwrite("skipped_steps", &detail::Progress::skipped_steps);
 
+  py::class_<detail::RankState>(module, "RankState")
+      .def(py::init<std::string, std::map<std::string, at::Tensor>>(), py::arg("json"), py::arg("tensors"))
+      .def_readonly("json", &detail::RankState::json)
+      .def_readonly("tensors", &detail::RankState::tensors);
+
   py::class_<detail::LoadedCheckpoint>(module, "LoadedCheckpoint")
       .def_readonly("tag", &detail::LoadedCheckpoint::tag)
       .def_readonly("path", &detail::LoadedCheckpoint::path)
       .def_readonly("client_state", &detail::LoadedCheckpoint::client_state)
       .def_readonly("tensors", &detail::LoadedCheckpoint::tensors)
-      .def_readonly("owned_states", &detail::LoadedCheckpoint::owned_states);
+      .def_readonly("owned_states", &detail::LoadedCheckpoint::owned_states)
+      .def_readonly("world", &detail::LoadedCheckpoint::world)
+      .def_readonly("rank_state", &detail::LoadedCheckpoint::rank_state);
 
   py::class_<detail::OwnedParameter>(module, "OwnedParameter")
       .def_readonly("name", &detail::OwnedParameter::name)
@@ -143,7 +150,7 @@ void bind_training_engine(py::module_& module) {
           py::arg("buffers"))
       .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"),
            py::arg("client_state"), py::arg("tensors"), py::arg("save_latest"), py::arg("exclude_frozen"),
-           py::arg("owned_states"), release_gil())
+           py::arg("owned_states"), py::arg("rank_state"), release_gil())
       .def(
           "load_checkpoint",
           [](TrainingEngine& self, const std::string& folder, std::optional<std::string> tag, bool strict,

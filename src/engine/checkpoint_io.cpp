@@ -158,7 +158,8 @@ void TrainingEngine::set_buffers(std::vector<BufferDescription> buffers) { impl_
 
 void TrainingEngine::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
                                      const std::map<std::string, at::Tensor>& tensors, bool save_latest,
-                                     bool exclude_frozen, const std::vector<OwnedState>& owned_states) {
+                                     bool exclude_frozen, const std::vector<OwnedState>& owned_states,
+                                     const RankState& rank_state) {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
   comm::Communicator& data = impl_->data();
@@ -174,6 +175,7 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
       for (const zero::LaneBuffers& lane : unit.lanes) collect_lane(*impl_, lane, exclude_frozen, collector);
     }
     for (const OwnedState& state : owned_states) collector.add_whole(state.name, kOwnedPrefix + state.key, state.value);
+    for (const auto& [name, value] : rank_state.tensors) collector.add_whole(name, checkpoint::kExtraState, value);
     if (data.rank() == 0) {
       for (const ParameterDescription& parameter : impl_->loose_parameters)
         collector.add_whole(parameter.name, checkpoint::kWeightState, parameter.tensor);
@@ -184,10 +186,14 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
     report = writer.write();
   });
   const std::vector<std::string> reports = data.all_gather_strings(report, kTag);
+  const std::vector<std::string> rank_states = data.all_gather_strings(rank_state.json, kTag);
   together(data, [&] {
     if (data.rank() != 0) return;
     Json state = {{"engine", engine_state(*impl_)},
-                  {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)}};
+                  {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)},
+                  {"ranks", Json::array()}};
+    for (const std::string& each : rank_states)
+      state["ranks"].push_back(each.empty() ? Json() : io::parse_json_text(each));
     std::map<std::string, std::string> aliases;
     for (const auto& [alias, owner] : impl_->model.aliases) {
       if (impl_->find(owner) != nullptr && !(exclude_frozen && !impl_->lane_of(*impl_->find(owner)).plan.trainable))
@@ -328,6 +334,25 @@ std::vector<OwnedState> read_owned_states(TrainingEngine::Impl& impl, checkpoint
   return states;
 }
 
+/// The tensors that typed JSON refers to, by name.
+std::map<std::string, at::Tensor> read_references(checkpoint::CheckpointReader& reader, const Json& json) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const std::string& name : checkpoint::tensor_references(json)) {
+    const auto& shape = reader.global_shape(name, checkpoint::kExtraState);
+    at::Tensor value = at::empty(shape, scalar_type_of(reader.type(name, checkpoint::kExtraState)));
+    read_into(reader, name, checkpoint::kExtraState, shape, {0, value.numel()}, value);
+    tensors[name] = value;
+  }
+  return tensors;
+}
+
+/// What this rank saved for itself; null where it saved nothing or the ranks were cut otherwise.
+Json state_of_rank(const checkpoint::CheckpointReader& reader, const comm::Communicator& data) {
+  const Json ranks = reader.state().value("ranks", Json::array());
+  if (reader.world() != data.size() || ranks.size() != static_cast<size_t>(data.size())) return {};
+  return ranks[static_cast<size_t>(data.rank())];
+}
+
 }  // namespace
 
 LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, const LoadOptions& options) {
@@ -361,12 +386,10 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
     loaded.path = reader.path().string();
     const Json client = reader.state().value("client", Json::object());
     loaded.client_state = client.dump();
-    for (const std::string& name : checkpoint::tensor_references(client)) {
-      const auto& shape = reader.global_shape(name, checkpoint::kExtraState);
-      at::Tensor value = at::empty(shape, scalar_type_of(reader.type(name, checkpoint::kExtraState)));
-      read_into(reader, name, checkpoint::kExtraState, shape, {0, value.numel()}, value);
-      loaded.tensors[name] = value;
-    }
+    loaded.tensors = read_references(reader, client);
+    loaded.world = reader.world();
+    const Json own = state_of_rank(reader, impl_->data());
+    if (!own.is_null()) loaded.rank_state = {own.dump(), read_references(reader, own)};
   });
   impl_->reducer->start_window();
   impl_->window_has_gradients = impl_->has_local_gradients = false;

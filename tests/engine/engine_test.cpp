@@ -217,6 +217,32 @@ TEST(Checkpoint, BuffersAreThoseThatTheModuleHasAtTheTime) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Checkpoint, EachRankGetsItsOwnStateBackWhereAsManyRanksLoad) {
+  const std::string folder = "/tmp/ds_engine_ranks_" + std::to_string(::getpid());
+  run_on_ranks(2, [&](RankContext& context) {
+    const auto model = make_plain(1);
+    const auto engine = make_engine(context, *model, {.stage = 1});
+    const std::string name = "rank" + std::to_string(context.rank());
+    const detail::RankState state{R"({"generator": {"$tensor": ")" + name + R"("}})",
+                                  {{name, at::full({2}, context.rank())}}};
+    engine->save_checkpoint(folder, "t", "", {}, true, false, {}, state);
+    const detail::LoadedCheckpoint loaded = engine->load_checkpoint(folder, {});
+    EXPECT_EQ(loaded.world, 2);
+    EXPECT_EQ(loaded.rank_state.tensors.size(), 1u);
+    EXPECT_TRUE(at::equal(loaded.rank_state.tensors.at(name), at::full({2}, context.rank())));
+    engine->save_checkpoint(folder, "without", "", {}, false, false);
+    EXPECT_EQ(engine->load_checkpoint(folder, {.tag = "without"}).rank_state.json, "");
+  });
+  run_on_ranks(1, [&](RankContext& context) {
+    const auto model = make_plain(1);
+    const auto engine = make_engine(context, *model, {.stage = 1});
+    const detail::LoadedCheckpoint loaded = engine->load_checkpoint(folder, {});
+    EXPECT_EQ(loaded.world, 2);
+    EXPECT_EQ(loaded.rank_state.json, "");
+  });
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Checkpoint, MissingOrForeignCheckpointsAreNamed) {
   run_on_ranks(2, [](RankContext& context) {
     const auto model = make_plain(1);
