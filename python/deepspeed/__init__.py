@@ -90,29 +90,36 @@ def initialize(
 
     Returns (engine, optimizer, training dataloader or None, learning-rate scheduler or None). `config` is a dict, the
     path of a JSON file (comments allowed) or base64 of one; `config_params` is another name of it, and
-    `args.deepspeed_config` a third. `optimizer` is a torch optimizer or a function of the parameters, `lr_scheduler` a scheduler or a function
-    of the optimizer; without them the config's sections decide. Starts the process group where none is.
+    `args.deepspeed_config` a third. `optimizer` is a torch optimizer or a function of the parameters, `lr_scheduler`
+    a scheduler or a function of the optimizer; without them the config's sections decide. Starts the process group
+    where none is.
     Raises ValueError for wrong arguments and a wrong config.
     """
-    from deepspeed.runtime.engine import initialize_engine
+    from deepspeed.runtime.engine import DeepSpeedEngine
 
     if model is None:
         raise ValueError("[deepspeed.initialize] model: got None, expected a torch.nn.Module.")
     if config is not None and config_params is not None:
         raise ValueError("[deepspeed.initialize] config and config_params are two names of one argument: give one.")
+    if mesh_param is not None and tuple(mesh_param)[1:] not in ((), (1,)):
+        raise NotImplementedError(
+            f"[deepspeed.initialize] mesh_param: got {mesh_param}, expected (ranks, 1). "
+            "Sequence parallelism has not landed."
+        )
     init_distributed(distributed_port=distributed_port, dist_init_required=dist_init_required)
-    return initialize_engine(
-        args=args,
-        model=model,
-        optimizer=optimizer,
-        model_parameters=model_parameters,
-        training_data=training_data,
-        lr_scheduler=lr_scheduler,
-        mpu=mpu,
+    engine = DeepSpeedEngine(
+        args,
+        model,
+        optimizer,
+        model_parameters,
+        training_data,
+        lr_scheduler,
+        mpu,
         collate_fn=collate_fn,
         config=_config_of(args, config if config is not None else config_params),
-        mesh_param=mesh_param,
+        mesh_device=mesh_param,
     )
+    return engine, engine.optimizer, engine.training_dataloader, engine.lr_scheduler
 
 
 def _config_of(args: Any, config: Any) -> Any:

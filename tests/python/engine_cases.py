@@ -1,116 +1,32 @@
-"""What the engine must do through `import deepspeed`, case by case, on two ranks in one process group.
-
-Started once by engine_test.py with the `deepspeed` command; writes {case: "ok" or a traceback} of rank 0 and 1 to
-the folder given as argument.
-"""
+"""How the engine trains through `import deepspeed`, case by case, on two ranks; started by engine_test.py."""
 
 from __future__ import annotations
 
 import copy
 import gc
 import json
-import sys
-import traceback
 import weakref
-from pathlib import Path
 from typing import Any, Callable
 
 import torch
+from case_support import (
+    FOLDER,
+    OPTIMIZERS,
+    Net,
+    assert_same_weights,
+    config,
+    initialize,
+    make_net,
+    message,
+    reference,
+    run,
+    run_cases,
+    tokens,
+)
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 import deepspeed
 from deepspeed import comm as dist
-
-FOLDER = Path(sys.argv[-1])
-
-
-class Net(nn.Module):
-    """Embedding tied to the head, two equal blocks, a norm with a buffer beside it."""
-
-    def __init__(self, recompute: str = "") -> None:
-        super().__init__()
-        self.embed = nn.Embedding(11, 8)
-        self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 8)) for _ in range(2)])
-        self.norm = nn.LayerNorm(8)
-        self.head = nn.Linear(8, 11, bias=False)
-        self.head.weight = self.embed.weight
-        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
-        self.recompute = recompute
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        hidden = self.embed(tokens)
-        for block in self.blocks:
-            if self.recompute and self.training:
-                hidden = hidden + checkpoint(block, hidden, use_reentrant=self.recompute == "reentrant")
-            else:
-                hidden = hidden + block(hidden)
-        logits = self.head(self.norm(hidden))
-        return nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten())
-
-
-def make_net(**kwargs: Any) -> Net:
-    torch.manual_seed(3)
-    return Net(**kwargs)
-
-
-def tokens(step: int, rank: int | None = None, micro: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(100 * step + 10 * micro + (dist.get_rank() if rank is None else rank))
-    return torch.randint(0, 11, (2, 6), generator=generator)
-
-
-def config(stage: int = 2, accumulation: int = 1, **more: Any) -> dict[str, Any]:
-    return {
-        "train_micro_batch_size_per_gpu": 2,
-        "gradient_accumulation_steps": accumulation,
-        "zero_optimization": {"stage": stage},
-        "gradient_clipping": 0.5,
-        **more,
-    }
-
-
-def reference(steps: int, make_optimizer: Callable[[Any], Any], accumulation: int = 1) -> tuple[Net, list[float]]:
-    """The same training in one process, rank by rank."""
-    net, norms = make_net(), []
-    optimizer = make_optimizer(net.parameters())
-    for step in range(steps):
-        optimizer.zero_grad()
-        for rank in range(dist.get_world_size()):
-            for micro in range(accumulation):
-                (net(tokens(step, rank, micro)) / accumulation / dist.get_world_size()).backward()
-        norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), 0.5)))
-        optimizer.step()
-    return net, norms
-
-
-def run(engine: Any, steps: int, accumulation: int = 1, start: int = 0) -> list[float]:
-    norms = []
-    for step in range(start, start + steps):
-        for micro in range(accumulation):
-            engine.backward(engine(tokens(step, micro=micro)))
-            engine.step()
-        norms.append(engine.get_global_grad_norm())
-    return norms
-
-
-def assert_same_weights(engine: Any, net: nn.Module, tolerance: float = 1e-5) -> None:
-    for (name, ours), (_, theirs) in zip(engine.module.named_parameters(), net.named_parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance, msg=lambda text: f"{name}: {text}")
-
-
-def initialize(net: nn.Module, settings: dict[str, Any], **kwargs: Any) -> Any:
-    engine, *_ = deepspeed.initialize(model=net, config=settings, **kwargs)
-    return engine
-
-
-OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
-    "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1),
-    "adam": lambda p: torch.optim.Adam(p, lr=1e-2, weight_decay=0.1),
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
-    "adagrad": lambda p: torch.optim.Adagrad(p, lr=1e-2),
-    "rmsprop (external)": lambda p: torch.optim.RMSprop(p, lr=1e-3, momentum=0.5),
-    "adamax (external)": lambda p: torch.optim.Adamax(p, lr=1e-2),
-}
 
 
 def case_every_torch_optimizer_equals_one_process() -> None:
@@ -262,6 +178,21 @@ def case_checkpoint_with_client_state_resumes_exactly() -> None:
                 assert torch.equal(ours, theirs), stage
 
 
+def case_client_state_of_a_cpp_program_is_handed_on_as_it_is() -> None:
+    engine = initialize(make_net(), config(1, optimizer={"type": "SGD", "params": {"lr": 0.1}}))
+    values = ["null", '"epoch 3"', "3", "[1, 2.5, null]", '{"epoch": 3}', '{"user": {"a": 1}}', '{"optimizer": null}']
+    for index, text in enumerate(values):
+        # What deepspeed::Engine::save_checkpoint does with a program's JSON.
+        engine.core.save_checkpoint(str(FOLDER / "cpp"), f"state{index}", text, {}, True, False, [])
+        path, loaded = engine.load_checkpoint(str(FOLDER / "cpp"))
+        assert path is not None and path.endswith(f"state{index}")
+        assert loaded == json.loads(text) and type(loaded) is type(json.loads(text)), text
+    engine.core.save_checkpoint(str(FOLDER / "cpp"), "none", "", {}, True, False, [])
+    assert engine.load_checkpoint(str(FOLDER / "cpp"))[1] == {}
+    engine.save_checkpoint(str(FOLDER / "cpp"))
+    assert engine.load_checkpoint(str(FOLDER / "cpp"))[1] == {}
+
+
 def case_missing_checkpoint_is_a_warning_and_a_wrong_client_state_names_its_path() -> None:
     net = make_net()
     engine = initialize(net, config(1), optimizer=OPTIMIZERS["sgd"](net.parameters()))
@@ -324,13 +255,6 @@ def case_full_values_for_users() -> None:
 
 
 def case_mistakes_are_named() -> None:
-    def message(action: Callable[[], Any], kind: type[BaseException]) -> str:
-        try:
-            action()
-        except kind as error:
-            return str(error)
-        raise AssertionError(f"expected {kind.__name__}")
-
     sgd = {"type": "SGD", "params": {"lr": 0.1}}
     assert "zero_optimization" in message(
         lambda: initialize(make_net(), {**config(), "zero_optimizaton": {}}), ValueError
@@ -384,20 +308,5 @@ def case_loader_and_16bit_model() -> None:
     assert torch.equal(saved["norm.weight"], net.norm.weight)
 
 
-def main() -> None:
-    deepspeed.init_distributed()
-    results = {}
-    for name, case in list(globals().items()):
-        if not name.startswith("case_"):
-            continue
-        try:
-            case()
-            results[name] = "ok"
-        except BaseException:
-            results[name] = traceback.format_exc()
-            break  # the ranks may have parted
-    (FOLDER / f"rank{dist.get_rank()}.json").write_text(json.dumps(results))
-
-
 if __name__ == "__main__":
-    main()
+    run_cases(globals())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 import torch
 from torch.optim import Optimizer
 
-from deepspeed.runtime import ZeROOptimizer
+from deepspeed.runtime import ZeROOptimizer, not_landed
 
 if TYPE_CHECKING:
     from deepspeed.runtime.engine import DeepSpeedEngine
@@ -128,6 +128,30 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
+
+    def get_lr(self) -> float:
+        """The first group's learning rate."""
+        return self.param_groups[0]["lr"]
+
+    def set_lr(self, lr: float) -> None:
+        """Sets all groups' learning rates."""
+        for group in self.param_groups:
+            group["lr"] = lr
+
+    def override_loss_scale(self, loss_scale: float) -> None:
+        """Belongs to a loss scale that is set from outside, which has not landed."""
+        not_landed.fail("optimizer.override_loss_scale", "a loss scale that is set from outside")
+
+    def offload_states(self, *args: Any, **kwargs: Any) -> None:
+        """Belongs to offload, which has not landed."""
+        not_landed.fail("optimizer.offload_states", "offload")
+
+    def reload_states(self, *args: Any, **kwargs: Any) -> None:
+        """Belongs to offload, which has not landed."""
+        not_landed.fail("optimizer.reload_states", "offload")
+
+    def destroy(self) -> None:
+        """Nothing to free: what the steps need is the engine's, see engine.destroy()."""
 
     def refresh_fp32_params(self) -> None:
         """Master weights follow weights that were changed from outside, at the next forward; nothing to do here."""

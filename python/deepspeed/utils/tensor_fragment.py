@@ -11,7 +11,7 @@ import torch
 
 
 def _find(parameter: torch.nn.Parameter) -> tuple[Any, str] | None:
-    from deepspeed.runtime.engine import engine_of
+    from deepspeed.runtime.live_engines import engine_of
 
     return engine_of(parameter)
 
