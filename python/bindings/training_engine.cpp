@@ -150,7 +150,7 @@ void bind_training_engine(py::module_& module) {
           py::arg("buffers"))
       .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"),
            py::arg("client_state"), py::arg("tensors"), py::arg("save_latest"), py::arg("exclude_frozen"),
-           py::arg("owned_states"), py::arg("rank_state"), release_gil())
+           py::arg("owned_states"), py::arg("rank_state") = detail::RankState{}, release_gil())
       .def(
           "load_checkpoint",
           [](TrainingEngine& self, const std::string& folder, std::optional<std::string> tag, bool strict,

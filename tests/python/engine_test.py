@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-FILES = [Path(__file__).with_name(name) for name in ("engine_cases.py", "engine_surface_cases.py")]
+FILES = [
+    Path(__file__).with_name(name)
+    for name in ("engine_cases.py", "engine_checkpoint_cases.py", "engine_surface_cases.py")
+]
 DEEPSPEED = Path(sys.executable).parent / "deepspeed"
 CASES = [
     (file, name) for file in FILES for name in re.findall(r"^def (case_\w+)", file.read_text(), flags=re.MULTILINE)
