@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -261,6 +262,18 @@ def case_weights_are_loaded_by_name_and_masters_follow() -> None:
     seen: list[Any] = []
     engine.load_module_state_dict({"module": state}, custom_load_fn=lambda src, dst: seen.extend([src, dst]))
     assert seen[0] is state and seen[1] is engine.module
+
+
+def case_a_data_parallel_group_without_all_ranks_is_refused() -> None:
+    groups = [dist.new_group([rank]) for rank in range(2)]
+    alone = SimpleNamespace(get_data_parallel_group=lambda: groups[dist.get_rank()])
+    everyone = SimpleNamespace(get_data_parallel_group=lambda: dist.new_group([0, 1]))
+    assert "1 of 2 ranks" in message(
+        lambda: initialize(make_net(), config(1, optimizer=SGD), mpu=alone), NotImplementedError
+    )
+    engine = initialize(make_net(), config(1, optimizer=SGD), mpu=everyone)
+    run(engine, 1)
+    assert engine.dp_world_size == 2
 
 
 def case_a_loaded_checkpoint_tells_how_many_ranks_wrote_it() -> None:
