@@ -2,14 +2,90 @@
 
 from __future__ import annotations
 
+import logging
+import random
+from types import SimpleNamespace
+from typing import Any, Iterator
 
 import numpy
 import torch
-from case_support import FOLDER, config, initialize, make_net, message, run, run_cases, tokens
+from case_support import FOLDER, OPTIMIZERS, config, initialize, make_net, message, run, run_cases, tokens
 from torch import nn
 
+import deepspeed
+from deepspeed import comm as dist
+from deepspeed.runtime import rank_state
+from deepspeed.utils import logger
 
 SGD = {"type": "SGD", "params": {"lr": 0.1}}
+
+
+def seed_all(seed: int) -> None:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    numpy.random.seed(seed)
+
+
+def make_dropped() -> Any:
+    """An engine whose every step draws random numbers, and an endless loop over its loader."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.5), nn.Linear(16, 1))
+    data = [torch.full((6,), float(index)) for index in range(12)]
+    engine, _, loader, _ = deepspeed.initialize(
+        model=net, config=config(1), optimizer=OPTIMIZERS["adamw"](net.parameters()), training_data=data
+    )
+    return engine, endless(loader)
+
+
+def endless(loader: Any) -> Iterator[torch.Tensor]:
+    while True:
+        yield from loader
+
+
+def train_dropped(engine: Any, batches: Iterator[torch.Tensor], steps: int) -> None:
+    for _ in range(steps):
+        noise = random.random() + numpy.random.rand()
+        engine.backward((engine(next(batches)) * noise).mean())
+        engine.step()
+
+
+def case_a_resumed_run_draws_the_same_numbers_and_reads_the_same_batches() -> None:
+    folder = str(FOLDER / "exact")
+    seed_all(10 + dist.get_rank())
+    engine, batches = make_dropped()
+    train_dropped(engine, batches, 2)
+    engine.save_checkpoint(folder)
+    train_dropped(engine, batches, 2)  # three batches an epoch: this begins the second
+    seed_all(77)
+    resumed, batches = make_dropped()
+    train_dropped(resumed, batches, 1)
+    resumed.load_checkpoint(folder)
+    train_dropped(resumed, endless(resumed.training_dataloader), 2)
+    for ours, theirs in zip(resumed.module.parameters(), engine.module.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def case_random_numbers_stay_where_weights_alone_are_loaded_or_other_ranks_saved() -> None:
+    folder = str(FOLDER / "weights_alone")
+    engine, _ = make_dropped()
+    engine.save_checkpoint(folder)
+    for options in ({"load_optimizer_states": False}, {"load_module_only": True}):
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        engine.load_checkpoint(folder, **options)
+        assert torch.equal(torch.get_rng_state(), before), options
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    other = SimpleNamespace(rank_state=SimpleNamespace(json="", tensors={}), world=4, path="elsewhere")
+    rank_state.restore(engine, other)
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert "elsewhere was saved by 4 ranks and is loaded by 2" in said[0], said
 
 
 def case_buffers_that_the_module_replaced_are_saved_and_loaded() -> None:

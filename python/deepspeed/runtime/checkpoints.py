@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepspeed import _C
 from deepspeed.runtime import client_state as typed
+from deepspeed.runtime import rank_state
 from deepspeed.runtime.model_description import persistent_buffers
 from deepspeed.utils.log import logger
 
@@ -81,6 +82,8 @@ def load_checkpoint(
             engine.optimizer.load_state_dict(state["optimizer"])
         if load_optimizer_states and engine.external_step is not None:
             engine.external_step.load_states(loaded.owned_states)
+        if load_optimizer_states:
+            rank_state.restore(engine, loaded)
     engine.loaded_checkpoint = loaded.path
     return loaded.path, state["user"]
 

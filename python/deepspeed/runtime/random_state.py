@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import random
-import sys
 from typing import Any
 
+import numpy
 import torch
 
 from deepspeed.accelerator import get_accelerator
 
 
 def capture() -> dict[str, Any]:
-    """The state of every generator; numpy's only where the script imported numpy."""
+    """The state of every generator, in types that a checkpoint holds."""
     version, numbers, gauss = random.getstate()
+    kind, keys, *rest = numpy.random.get_state()
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "python": [version, torch.tensor(numbers, dtype=torch.int64), gauss],
+        "numpy": [str(kind), keys.astype("int64"), *rest],
     }
     if _has_accelerator():
         state["accelerator"] = get_accelerator().get_rng_state()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        kind, keys, *rest = numpy.random.get_state()
-        state["numpy"] = [str(kind), keys.astype("int64"), *rest]
     return state
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Sets the generators to what `capture` gave; one that it had not stays as it is."""
+    """Sets the generators to what `capture` gave; an accelerator's that it had not stays as it is."""
     torch.set_rng_state(state["torch"])
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
+    kind, keys, *rest = state["numpy"]
+    numpy.random.set_state((kind, keys.astype("uint32"), *rest))
     if "accelerator" in state and _has_accelerator():
         get_accelerator().set_rng_state(state["accelerator"])
-    numpy = sys.modules.get("numpy")
-    if "numpy" in state and numpy is not None:
-        kind, keys, *rest = state["numpy"]
-        numpy.random.set_state((kind, keys.astype("uint32"), *rest))
 
 
 def _has_accelerator() -> bool:
