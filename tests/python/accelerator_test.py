@@ -44,6 +44,11 @@ def test_memory_is_what_the_process_holds() -> None:
     assert cpu.total_memory() >= cpu.max_memory_allocated() >= cpu.memory_allocated() // 2
 
 
+def test_the_gpus_class_has_the_whole_interface() -> None:
+    assert accelerator.CUDA_Accelerator.__abstractmethods__ == frozenset()
+    assert accelerator.CUDA_Accelerator().device_name(1) == "cuda:1"
+
+
 def test_a_chosen_accelerator_stays(unset: pytest.MonkeyPatch) -> None:
     mine = accelerator.CPU_Accelerator()
     set_accelerator(mine)

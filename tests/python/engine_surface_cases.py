@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch import nn
 from deepspeed import comm as dist
 from deepspeed.ops.adam import FusedAdam
 from deepspeed.runtime.not_landed import METHODS
-from deepspeed.utils import safe_get_full_grad
+from deepspeed.utils import logger, safe_get_full_grad
 
 SGD = {"type": "SGD", "params": {"lr": 0.1}}
 
@@ -211,12 +212,24 @@ def case_the_returned_optimizer_has_the_wrappers_names() -> None:
     assert params == {"lr": 1.0}
 
 
-def case_throughput_is_measured_where_progress_is_printed() -> None:
-    for every, measured in ((1, True), (None, False)):
-        engine = make_engine(accumulation=2, steps_per_print=every)
+def case_progress_is_printed_and_throughput_measured_where_asked() -> None:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    for every, measured in ((2, True), (None, False)):
+        lines.clear()
+        engine = make_engine(accumulation=2, steps_per_print=every, log_level="info")
         run(engine, 4, 2)
         assert (engine.tput_timer.global_step_count == 4) == measured
         assert (engine.tput_timer.avg_samples_per_sec() > 0) == measured
+        steps = [line.split("] ")[1] for line in lines if "step=" in line and "skipped=" in line]
+        speeds = [line for line in lines if "RunningAvgSamplesPerSec" in line]
+        is_shown = measured and dist.get_rank() == 0
+        assert steps == [f"step={n}, skipped=0, lr=[0.1], mom=[0.0]" for n in (2, 4)] * is_shown, lines
+        assert len(speeds) == is_shown, "the first steps only warm up"
+    logger.removeHandler(handler)
+    logger.setLevel(logging.WARNING)
 
 
 # --- what belongs to later capabilities ------------------------------------------------------------------------------

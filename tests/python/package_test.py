@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +104,23 @@ def test_a_gathered_context_passes_over_ordinary_parameters() -> None:
     assert parameter.sum().item() == 2
     with pytest.raises(NotImplementedError, match="ZeRO-3"), deepspeed.zero.Init():
         pass
+
+
+@pytest.mark.native
+def test_the_types_of_the_bindings_name_what_is_bound() -> None:
+    from deepspeed import _C
+
+    tree = ast.parse(Path(deepspeed.__file__).with_name("_C.pyi").read_text(encoding="utf-8"))
+
+    def named(body: list[ast.stmt]) -> set[str]:
+        targets = [node.target for node in body if isinstance(node, ast.AnnAssign)]
+        names = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        return {name for name in names | {ast.unparse(target) for target in targets} if not name.startswith("_")}
+
+    def bound(thing: object) -> set[str]:
+        return {name for name in dir(thing) if not name.startswith("_")}
+
+    assert named(tree.body) == bound(_C)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            assert named(node.body) == bound(getattr(_C, node.name)), node.name

@@ -17,7 +17,7 @@ __all__ = [
     "set_accelerator",
 ]
 
-_KINDS = {"cpu": CPU_Accelerator, "cuda": CUDA_Accelerator}
+_KINDS: dict[str, type[CPU_Accelerator] | type[CUDA_Accelerator]] = {"cpu": CPU_Accelerator, "cuda": CUDA_Accelerator}
 _current: DeepSpeedAccelerator | None = None
 
 

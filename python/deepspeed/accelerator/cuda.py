@@ -24,7 +24,7 @@ class CUDA_Accelerator(DeepSpeedAccelerator):  # noqa: N801 (DeepSpeed's name)
         return torch.cuda.is_available()
 
     def __getattr__(self, name: str) -> Any:
-        # memory_allocated, current_stream, get_rng_state, empty_cache and their kin have torch's signatures.
+        # current_stream, get_rng_state, memory_stats and their kin have torch's signatures.
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(torch.cuda, name)
@@ -76,6 +76,24 @@ class CUDA_Accelerator(DeepSpeedAccelerator):  # noqa: N801 (DeepSpeed's name)
 
     def default_generator(self, device_index: int) -> torch.Generator:
         return torch.cuda.default_generators[device_index]
+
+    def memory_allocated(self, device_index: int | None = None) -> int:
+        return torch.cuda.memory_allocated(device_index)
+
+    def max_memory_allocated(self, device_index: int | None = None) -> int:
+        return torch.cuda.max_memory_allocated(device_index)
+
+    def memory_reserved(self, device_index: int | None = None) -> int:
+        return torch.cuda.memory_reserved(device_index)
+
+    def max_memory_reserved(self, device_index: int | None = None) -> int:
+        return torch.cuda.max_memory_reserved(device_index)
+
+    def reset_peak_memory_stats(self, device_index: int | None = None) -> None:
+        torch.cuda.reset_peak_memory_stats(device_index)
+
+    def empty_cache(self) -> None:
+        torch.cuda.empty_cache()
 
     def total_memory(self, device_index: int | None = None) -> int:
         return torch.cuda.mem_get_info(device_index)[1]

@@ -82,6 +82,27 @@ class DeepSpeedAccelerator(ABC):
     def is_triton_supported(self) -> bool:
         return False
 
+    # --- memory ------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def memory_allocated(self, device_index: int | None = None) -> int:
+        """What tensors hold now."""
+
+    @abstractmethod
+    def max_memory_allocated(self, device_index: int | None = None) -> int: ...
+
+    @abstractmethod
+    def memory_reserved(self, device_index: int | None = None) -> int:
+        """That and what is cached for later ones."""
+
+    @abstractmethod
+    def max_memory_reserved(self, device_index: int | None = None) -> int: ...
+
+    @abstractmethod
+    def reset_peak_memory_stats(self, device_index: int | None = None) -> None: ...
+
+    @abstractmethod
+    def empty_cache(self) -> None: ...
+
     # --- random numbers ----------------------------------------------------------------------------------------
     def random(self) -> Any:
         """The module with torch's random functions."""
@@ -152,6 +173,13 @@ class DeepSpeedAccelerator(ABC):
 
     def local_rank_from_environment(self) -> int:
         return int(os.environ.get("LOCAL_RANK", "0"))
+
+    @abstractmethod
+    def range_push(self, message: str) -> None:
+        """Opens a named range in the profiler's time line."""
+
+    @abstractmethod
+    def range_pop(self) -> None: ...
 
     @abstractmethod
     def stream(self, stream: Any) -> AbstractContextManager[Any]: ...

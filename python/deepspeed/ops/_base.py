@@ -27,7 +27,7 @@ class StandaloneOptimizer(Optimizer):
     def _update(self) -> standalone.Update:
         raise NotImplementedError
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step from the parameters' `.grad`; returns what `closure` returned."""
         loss = None
         if closure is not None:

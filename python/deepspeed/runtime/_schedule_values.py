@@ -16,4 +16,4 @@ def schedule_values(
     from deepspeed import _C
 
     lrs, betas = _C.schedule_values(schedule, json.dumps(params), list(group_lrs), iteration)
-    return lrs, betas
+    return lrs, [(first, second) for first, second in betas]

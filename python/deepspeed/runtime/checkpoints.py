@@ -43,7 +43,14 @@ def save_checkpoint(
     owned = [_C.OwnedState(*each) for each in engine.external_step.states()] if engine.external_step else []
     engine.core.set_buffers(persistent_buffers(engine.module))
     engine.core.save_checkpoint(
-        str(save_dir), chosen, json.dumps(encoded), tensors, save_latest, exclude_frozen_parameters, owned
+        str(save_dir),
+        chosen,
+        json.dumps(encoded),
+        tensors,
+        save_latest,
+        exclude_frozen_parameters,
+        owned,
+        rank_state.capture(engine),
     )
     return True
 

@@ -99,7 +99,7 @@ def make_core(engine: DeepSpeedEngine, text: str) -> tuple[_C.TrainingEngine, Ex
         ranks = comm.get_all_ranks_from_group(engine.data_parallel_group) if engine.mpu is not None else None
         group = comm.new_group(ranks)  # of the engine's own: its messages are counted
     core = _C.TrainingEngine(describe(engine.module, groups, kernel, numbers), text, group)
-    if kernel != EXTERNAL:
+    if engine.basic_optimizer is None or kernel != EXTERNAL:
         return core, None
     external = ExternalStep(engine.basic_optimizer, dict(engine.module.named_parameters()))
     core.set_external_step(external)

@@ -146,8 +146,8 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
             return
         batch_sizes.count_samples(self)
         self._last_applied = outcome.applied
-        if outcome.applied:  # torch's schedulers ask whether the optimizer stepped before them
-            self.optimizer._opt_called = self.basic_optimizer._opt_called = True
+        if outcome.applied and self.optimizer is not None:
+            self.optimizer.note_step()
         if outcome.applied and self.lr_scheduler is not None:
             self.lr_scheduler.step(**(lr_kwargs or {}))
         progress.report_progress(self)

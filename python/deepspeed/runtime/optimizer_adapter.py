@@ -75,7 +75,7 @@ class ConfiguredOptimizer(Optimizer):
         defaults["betas"] = (defaults.pop("beta1"), defaults.pop("beta2"))
         super().__init__(parameters, defaults)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         raise RuntimeError("[deepspeed] this optimizer's steps are done by the engine: call engine.step().")
 
 
@@ -117,11 +117,16 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
         """The groups' present numbers, as the engine's kernels take them."""
         return [group_numbers(group, self.decoupled) for group in self.param_groups]
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """The same as engine.step()."""
         if closure is not None:
             raise NotImplementedError("[deepspeed] step(closure) is not supported under ZeRO: call engine.step().")
         self.engine.step()
+
+    def note_step(self) -> None:
+        """The engine stepped: torch's schedulers ask whether their optimizer did so before them."""
+        for each in (self, self.optimizer):
+            setattr(each, "_opt_called", True)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops `.grad`. Accumulated gradients are the engine's: they start afresh after each step."""

@@ -21,6 +21,9 @@ class Topology:
     world_size: int
     data_parallel_group: Any
     dp_world_size: int
+    num_experts: list[int]
+    expert_parallel_group: dict[str, Any]
+    expert_data_parallel_group: dict[str, Any]
 
     mp_world_size = 1
     sequence_parallel_size = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from typing import Iterable
+from typing import Any, Iterable
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -20,7 +20,7 @@ class _CurrentStdout(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to what sys.stdout is at the time of the message, so that redirections and captures see it."""
 
     @property
-    def stream(self):  # type: ignore[no-untyped-def,override]
+    def stream(self) -> Any:
         return sys.stdout
 
     @stream.setter
