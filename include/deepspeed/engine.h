@@ -39,10 +39,12 @@ struct InitializeOptions {
 namespace detail {
 /// Walks the module: parameters once each (tied ones under their first name), buffers, module tree.
 DS_API ModelDescription describe(const torch::nn::Module& module, const InitializeOptions& options);
+/// Those that the module has now.
+DS_API std::vector<BufferDescription> describe_buffers(const torch::nn::Module& module);
 }  // namespace detail
 
-/// What does not depend on the module's type. Owns the training state; shares the module. See detail/training_engine.h
-/// for threads and errors: one thread at a time, the same calls on every rank.
+/// What does not depend on the module's type. Owns the training state; the derived class keeps the module. See
+/// detail/training_engine.h for threads and errors: one thread at a time, the same calls on every rank.
 class DS_API EngineBase {
  public:
   EngineBase(const torch::nn::Module& module, const std::string& config, const InitializeOptions& options);
@@ -73,6 +75,7 @@ class DS_API EngineBase {
   void begin_forward();
 
  private:
+  const torch::nn::Module& module_;
   std::unique_ptr<detail::TrainingEngine> core_;
 };
 

@@ -13,6 +13,12 @@ namespace {
 namespace py = pybind11;
 using detail::TrainingEngine;
 
+std::vector<detail::BufferDescription> describe_buffers(const std::vector<std::pair<std::string, at::Tensor>>& named) {
+  std::vector<detail::BufferDescription> buffers;
+  for (const auto& [name, tensor] : named) buffers.push_back({name, tensor});
+  return buffers;
+}
+
 detail::ModelDescription make_description(const std::vector<std::tuple<std::string, at::Tensor, int>>& parameters,
                                           const std::vector<std::pair<std::string, at::Tensor>>& buffers,
                                           const std::vector<std::tuple<std::string, std::string, bool>>& modules,
@@ -22,7 +28,7 @@ detail::ModelDescription make_description(const std::vector<std::tuple<std::stri
                                           std::vector<detail::GroupValues> groups) {
   detail::ModelDescription model;
   for (const auto& [name, tensor, group] : parameters) model.parameters.push_back({name, tensor, group});
-  for (const auto& [name, tensor] : buffers) model.buffers.push_back({name, tensor});
+  model.buffers = describe_buffers(buffers);
   for (const auto& [path, class_name, is_list] : modules) model.modules.push_back({path, class_name, is_list});
   model.aliases = std::move(aliases);
   model.leaf_modules = std::move(leaf_modules);
@@ -58,12 +64,19 @@ void bind_training_engine(py::module_& module) {
       .def_readwrite("global_samples", &detail::Progress::global_samples)
       .def_readwrite("skipped_steps", &detail::Progress::skipped_steps);
 
+  py::class_<detail::RankState>(module, "RankState")
+      .def(py::init<std::string, std::map<std::string, at::Tensor>>(), py::arg("json"), py::arg("tensors"))
+      .def_readonly("json", &detail::RankState::json)
+      .def_readonly("tensors", &detail::RankState::tensors);
+
   py::class_<detail::LoadedCheckpoint>(module, "LoadedCheckpoint")
       .def_readonly("tag", &detail::LoadedCheckpoint::tag)
       .def_readonly("path", &detail::LoadedCheckpoint::path)
       .def_readonly("client_state", &detail::LoadedCheckpoint::client_state)
       .def_readonly("tensors", &detail::LoadedCheckpoint::tensors)
-      .def_readonly("owned_states", &detail::LoadedCheckpoint::owned_states);
+      .def_readonly("owned_states", &detail::LoadedCheckpoint::owned_states)
+      .def_readonly("world", &detail::LoadedCheckpoint::world)
+      .def_readonly("rank_state", &detail::LoadedCheckpoint::rank_state);
 
   py::class_<detail::OwnedParameter>(module, "OwnedParameter")
       .def_readonly("name", &detail::OwnedParameter::name)
@@ -129,9 +142,15 @@ void bind_training_engine(py::module_& module) {
            py::arg("value"), release_gil())
       .def("set_full_gradient", &TrainingEngine::set_full_gradient, py::arg("name"), py::arg("value"), release_gil())
       .def("optimizer_state_names", &TrainingEngine::optimizer_state_names)
+      .def(
+          "set_buffers",
+          [](TrainingEngine& self, const std::vector<std::pair<std::string, at::Tensor>>& buffers) {
+            self.set_buffers(describe_buffers(buffers));
+          },
+          py::arg("buffers"))
       .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"),
            py::arg("client_state"), py::arg("tensors"), py::arg("save_latest"), py::arg("exclude_frozen"),
-           py::arg("owned_states"), release_gil())
+           py::arg("owned_states"), py::arg("rank_state") = detail::RankState{}, release_gil())
       .def(
           "load_checkpoint",
           [](TrainingEngine& self, const std::string& folder, std::optional<std::string> tag, bool strict,

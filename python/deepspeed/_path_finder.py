@@ -36,7 +36,8 @@ class _PathFinder(MetaPathFinder):
             return ModuleSpec(fullname, _AliasLoader(ALIASES[fullname]))
         message = landing_message(fullname)
         if message:
-            raise ModuleNotFoundError(message, name=fullname)
+            # Without name=: `from deepspeed import moe` would drop an error that bears the name of what it imports.
+            raise ModuleNotFoundError(message)
         return None
 
 

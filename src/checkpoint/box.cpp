@@ -2,7 +2,6 @@
 #include "checkpoint/box.h"
 
 #include "deepspeed/error.h"
-#include "io/element_type.h"
 
 namespace deepspeed::checkpoint {
 
@@ -12,9 +11,10 @@ Box whole_box(const std::vector<int64_t>& global_shape) {
 
 int64_t numel(const Box& box) { return io::checked_numel(box.extent).value_or(0); }
 
-std::string find_geometry_error(const std::vector<int64_t>& global_shape, const Box& box, Range range) {
+std::string find_geometry_error(const std::vector<int64_t>& global_shape, io::ElementType type, const Box& box,
+                                Range range) {
   const auto shape = io::shape_text(global_shape);
-  if (!io::checked_numel(global_shape)) return concat("the global shape ", shape, " is impossible");
+  if (!io::checked_bytes(global_shape, type)) return concat("the global shape ", shape, " is impossible");
   const auto box_text = concat("the box at ", io::shape_text(box.offset), " of extent ", io::shape_text(box.extent));
   if (box.offset.size() != global_shape.size() || box.extent.size() != global_shape.size()) {
     return concat(box_text, " has another number of dimensions than the global shape ", shape);

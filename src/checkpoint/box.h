@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "io/element_type.h"
+
 namespace deepspeed::checkpoint {
 
 /// Per dimension the first index and the number of indices. Tensor-parallel cuts make boxes. No dimension: a scalar.
@@ -28,7 +30,9 @@ Box whole_box(const std::vector<int64_t>& global_shape);
 /// Elements in the box. Requires a box that find_geometry_error() accepts.
 int64_t numel(const Box& box);
 
-/// Empty where shape, box and range fit into each other, else what is wrong, as the end of a sentence.
-std::string find_geometry_error(const std::vector<int64_t>& global_shape, const Box& box, Range range);
+/// Empty where shape, box and range fit into each other and the tensor has fewer bytes than io::kMaxTensorBytes, else
+/// what is wrong, as the end of a sentence.
+std::string find_geometry_error(const std::vector<int64_t>& global_shape, io::ElementType type, const Box& box,
+                                Range range);
 
 }  // namespace deepspeed::checkpoint

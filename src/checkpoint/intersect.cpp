@@ -111,8 +111,10 @@ void append_joined(const Copy& copy, std::vector<Copy>& copies) {
 }  // namespace
 
 CopyPlan plan_copies(const Piece& needed, const std::vector<Piece>& sources) {
+  if (needed.range.numel() == 0) return {};
   std::vector<Copy> found;
   for (size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i].range.numel() == 0) continue;
     if (needed.box == sources[i].box) {
       append_same_box(needed.range, sources[i].range, i, found);
     } else {

@@ -132,7 +132,7 @@ void check_entries(const Manifest& manifest, const std::string& source) {
   std::map<TensorId, const Entry*> first_of;
   for (const auto& entry : manifest.entries) {
     const auto context = [&] { return context_of(entry, source); };
-    const auto error = find_geometry_error(entry.global_shape, entry.box, entry.range);
+    const auto error = find_geometry_error(entry.global_shape, entry.type, entry.box, entry.range);
     DS_CHECK(error.empty(), CheckpointError, context(), error);
     DS_CHECK(manifest.files.count(entry.file) == 1, CheckpointError, context(), "its file '", entry.file,
              "' is not in the list of files");

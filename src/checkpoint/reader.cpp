@@ -213,7 +213,7 @@ void CheckpointReader::read(const std::string& name, const std::string& state, c
                             io::ElementType out_type) {
   const Tensor& tensor = find(name, state);
   const Entry& first = manifest_.entries[tensor.entries.front()];
-  const auto error = find_geometry_error(first.global_shape, box, range);
+  const auto error = find_geometry_error(first.global_shape, first.type, box, range);
   DS_CHECK(error.empty(), ValueError, "[checkpoint] reading '", name, "', state '", state, "': ", error);
   DS_CHECK(is_convertible(first.type, out_type), CheckpointError, "[checkpoint] ", path_.string(), ": '", name,
            "', state '", state, "' is ", io::element_type_name(first.type), " and cannot become ",

@@ -35,6 +35,16 @@ std::string unique_key(const Entry& entry, std::unordered_set<std::string>& keys
   return key;
 }
 
+// With its missing ancestors. A new name lasts only once the folder that it is in was synced.
+void create_lasting_folder(const fs::path& folder) {
+  if (folder.empty() || fs::is_directory(folder)) return;
+  create_lasting_folder(folder.parent_path());
+  std::error_code error;
+  fs::create_directory(folder, error);
+  if (error) throw IoError(concat("[checkpoint] creating ", folder.string()), folder, error.value());
+  core::sync_path(folder.has_parent_path() ? folder.parent_path() : fs::path("."));
+}
+
 }  // namespace
 
 EntryDescription whole_tensor(std::string name, std::string state, io::ElementType type, std::vector<int64_t> shape) {
@@ -59,17 +69,14 @@ CheckpointWriter::~CheckpointWriter() {
 void CheckpointWriter::prepare() {
   DS_INTERNAL_CHECK(rank_ == 0 && !lock_, "prepare() is for rank 0, once");
   const fs::path target = tag_folder(folder_, tag_);
-  std::error_code error;
-  fs::create_directories(target.parent_path(), error);
-  if (error) {
-    throw IoError(concat("[checkpoint] creating ", target.parent_path().string()), target.parent_path(), error.value());
-  }
+  create_lasting_folder(target.parent_path());
   DS_CHECK(!fs::exists(target) || fs::is_directory(target), CheckpointError, "[checkpoint] ", target.string(),
            " exists and is no folder. Save under another tag or move it away.");
   clean_leftovers(folder_, tag_);
   DS_CHECK(!fs::exists(staging()), CheckpointError, "[checkpoint] ", staging().string(),
            " exists and is not ours to remove: another process saves the same tag right now, or the folder holds other "
            "files. Wait for it, or move the folder away.");
+  std::error_code error;
   fs::create_directory(staging(), error);
   if (error) throw IoError(concat("[checkpoint] creating ", staging().string()), staging(), error.value());
   lock_ = StagingLock::try_acquire(staging());
@@ -79,7 +86,8 @@ void CheckpointWriter::prepare() {
 }
 
 void CheckpointWriter::add(EntryDescription description, const void* data) {
-  const auto error = find_geometry_error(description.global_shape, description.box, description.range);
+  const auto error =
+      find_geometry_error(description.global_shape, description.type, description.box, description.range);
   DS_CHECK(error.empty(), ValueError, "[checkpoint.writer] '", description.name, "', state '", description.state,
            "': ", error);
   DS_CHECK(!description.name.empty() && !description.state.empty(), ValueError,

@@ -12,7 +12,7 @@ namespace deepspeed::config {
 
 struct Fp16Config {
   bool enabled = false;
-  bool auto_cast = false;                      ///< cast floating inputs to half
+  bool auto_cast = true;                       ///< cast the engine's float32 inputs to half; DeepSpeed: off by default
   double loss_scale = 0;                       ///< 0: dynamic
   int64_t initial_scale_power = 16;            ///< the dynamic scale starts at two to this power
   int64_t loss_scale_window = 1000;            ///< good steps before the scale doubles

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/reader.h"
@@ -83,7 +84,7 @@ class Collector {
     writer_.add(std::move(description), host.data_ptr());
   }
   void add_whole(const std::string& name, const std::string& state, const at::Tensor& values) {
-    if (values.numel() > 0) add_range(name, state, values.sizes(), {0, values.numel()}, values.contiguous());
+    add_range(name, state, values.sizes(), {0, values.numel()}, values.contiguous());
   }
 
  private:
@@ -95,6 +96,14 @@ class Collector {
 void collect_lane(TrainingEngine::Impl& impl, const zero::LaneBuffers& lane, bool exclude_frozen,
                   Collector& collector) {
   if (!lane.plan.trainable && exclude_frozen) return;
+  if (impl.data().rank() == 0) {  // a parameter without elements lies in no shard, but its name and aliases exist
+    for (const plan::Placement& placement : lane.plan.placements) {
+      if (!placement.range.empty()) continue;
+      const tensor::NamedParameter& parameter = impl.parameters[placement.parameter];
+      collector.add_range(parameter.name, checkpoint::kWeightState, parameter.tensor.sizes(), {0, 0},
+                          lane.parameters.narrow(0, 0, 0));
+    }
+  }
   const plan::Range shard = lane.plan.shard(impl.data().rank(), impl.data().size());
   for (const plan::Piece& piece : plan::pieces_in(lane.plan, shard)) {
     const tensor::NamedParameter& parameter = impl.parameters[piece.parameter];
@@ -127,22 +136,37 @@ Json engine_state(TrainingEngine::Impl& impl) {
           {"schedule_iteration", impl.schedule_iteration},
           {"parameter_steps", steps},
           {"loss_scaler",
-           {{"scale", scaler.scale},
+           {{"is_dynamic", impl.scaler.is_dynamic()},
+            {"scale", scaler.scale},
             {"iteration", scaler.iteration},
             {"last_overflow_iteration", scaler.last_overflow_iteration},
             {"hysteresis_left", scaler.hysteresis_left}}}};
 }
 
+void check_window_is_empty(const TrainingEngine::Impl& impl) {
+  DS_CHECK(
+      !impl.window_has_gradients, CheckpointError,
+      "save_checkpoint: a backward ran that no optimizer step has followed yet (gradient_accumulation_steps is ",
+      *impl.config.gradient_accumulation_steps,
+      "). Its gradients are in no checkpoint, so a resumed run would lose them. Save after step() at an accumulation "
+      "boundary.");
+}
+
 }  // namespace
+
+void TrainingEngine::set_buffers(std::vector<BufferDescription> buffers) { impl_->model.buffers = std::move(buffers); }
 
 void TrainingEngine::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
                                      const std::map<std::string, at::Tensor>& tensors, bool save_latest,
-                                     bool exclude_frozen, const std::vector<OwnedState>& owned_states) {
+                                     bool exclude_frozen, const std::vector<OwnedState>& owned_states,
+                                     const RankState& rank_state) {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
+  impl_->settle_parameters();
   comm::Communicator& data = impl_->data();
   checkpoint::CheckpointWriter writer(folder, tag, data.rank(), data.size());
   together(data, [&] {
+    check_window_is_empty(*impl_);
     if (data.rank() == 0) writer.prepare();
   });
   Collector collector(writer);
@@ -152,6 +176,7 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
       for (const zero::LaneBuffers& lane : unit.lanes) collect_lane(*impl_, lane, exclude_frozen, collector);
     }
     for (const OwnedState& state : owned_states) collector.add_whole(state.name, kOwnedPrefix + state.key, state.value);
+    for (const auto& [name, value] : rank_state.tensors) collector.add_whole(name, checkpoint::kExtraState, value);
     if (data.rank() == 0) {
       for (const ParameterDescription& parameter : impl_->loose_parameters)
         collector.add_whole(parameter.name, checkpoint::kWeightState, parameter.tensor);
@@ -162,10 +187,14 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
     report = writer.write();
   });
   const std::vector<std::string> reports = data.all_gather_strings(report, kTag);
+  const std::vector<std::string> rank_states = data.all_gather_strings(rank_state.json, kTag);
   together(data, [&] {
     if (data.rank() != 0) return;
     Json state = {{"engine", engine_state(*impl_)},
-                  {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)}};
+                  {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)},
+                  {"ranks", Json::array()}};
+    for (const std::string& each : rank_states)
+      state["ranks"].push_back(each.empty() ? Json() : io::parse_json_text(each));
     std::map<std::string, std::string> aliases;
     for (const auto& [alias, owner] : impl_->model.aliases) {
       if (impl_->find(owner) != nullptr && !(exclude_frozen && !impl_->lane_of(*impl_->find(owner)).plan.trainable))
@@ -280,7 +309,8 @@ void load_engine_state(TrainingEngine::Impl& impl, const Json& state, bool optim
   }
   if (!optimizer_states) return;
   const Json& scaler = state.at("loss_scaler");
-  if (impl.scaler.is_dynamic()) {
+  // A run without dynamic scaling says nothing of the scale that this one needs.
+  if (impl.scaler.is_dynamic() && scaler.value("is_dynamic", false)) {
     impl.scaler.set_state({.scale = scaler.at("scale").get<double>(),
                            .iteration = scaler.at("iteration").get<int64_t>(),
                            .last_overflow_iteration = scaler.at("last_overflow_iteration").get<int64_t>(),
@@ -309,11 +339,31 @@ std::vector<OwnedState> read_owned_states(TrainingEngine::Impl& impl, checkpoint
   return states;
 }
 
+/// The tensors that typed JSON refers to, by name.
+std::map<std::string, at::Tensor> read_references(checkpoint::CheckpointReader& reader, const Json& json) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const std::string& name : checkpoint::tensor_references(json)) {
+    const auto& shape = reader.global_shape(name, checkpoint::kExtraState);
+    at::Tensor value = at::empty(shape, scalar_type_of(reader.type(name, checkpoint::kExtraState)));
+    read_into(reader, name, checkpoint::kExtraState, shape, {0, value.numel()}, value);
+    tensors[name] = value;
+  }
+  return tensors;
+}
+
+/// What this rank saved for itself; null where it saved nothing or the ranks were cut otherwise.
+Json state_of_rank(const checkpoint::CheckpointReader& reader, const comm::Communicator& data) {
+  const Json ranks = reader.state().value("ranks", Json::array());
+  if (reader.world() != data.size() || ranks.size() != static_cast<size_t>(data.size())) return {};
+  return ranks[static_cast<size_t>(data.rank())];
+}
+
 }  // namespace
 
 LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, const LoadOptions& options) {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
+  impl_->settle_parameters();
   LoadedCheckpoint loaded;
   together(impl_->data(), [&] {
     checkpoint::CheckpointReader reader = checkpoint::CheckpointReader::open(folder, options.tag);
@@ -326,12 +376,12 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
       }
     }
     for (const BufferDescription& buffer : impl_->model.buffers) {
-      if (buffer.tensor.numel() == 0 || !reader.has(buffer.name, checkpoint::kBufferState)) continue;
+      if (!reader.has(buffer.name, checkpoint::kBufferState)) continue;
       const at::Tensor target = buffer.tensor.detach();
       read_into(reader, buffer.name, checkpoint::kBufferState, target.sizes(), {0, target.numel()}, target);
     }
     for (const ParameterDescription& parameter : impl_->loose_parameters) {
-      if (parameter.tensor.numel() == 0 || !reader.has(parameter.name, checkpoint::kWeightState)) continue;
+      if (!reader.has(parameter.name, checkpoint::kWeightState)) continue;
       const at::Tensor target = parameter.tensor.detach();
       read_into(reader, parameter.name, checkpoint::kWeightState, target.sizes(), {0, target.numel()}, target);
     }
@@ -342,15 +392,15 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
     loaded.path = reader.path().string();
     const Json client = reader.state().value("client", Json::object());
     loaded.client_state = client.dump();
-    for (const std::string& name : checkpoint::tensor_references(client)) {
-      const auto& shape = reader.global_shape(name, checkpoint::kExtraState);
-      at::Tensor value = at::empty(shape, scalar_type_of(reader.type(name, checkpoint::kExtraState)));
-      read_into(reader, name, checkpoint::kExtraState, shape, {0, value.numel()}, value);
-      loaded.tensors[name] = value;
-    }
+    loaded.tensors = read_references(reader, client);
+    loaded.world = reader.world();
+    const Json own = state_of_rank(reader, impl_->data());
+    if (!own.is_null()) loaded.rank_state = {own.dump(), read_references(reader, own)};
   });
   impl_->reducer->start_window();
   if (impl_->binder) impl_->binder->invalidate();
+  impl_->window_has_gradients = impl_->has_local_gradients = false;
+  impl_->at_step_start = true;
   if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
   return loaded;
 }

@@ -22,6 +22,12 @@ std::string class_name_of(const torch::nn::Module& module) {
 
 }  // namespace
 
+std::vector<BufferDescription> describe_buffers(const torch::nn::Module& module) {
+  std::vector<BufferDescription> buffers;
+  for (const auto& item : module.named_buffers()) buffers.push_back({item.key(), item.value()});
+  return buffers;
+}
+
 ModelDescription describe(const torch::nn::Module& module, const InitializeOptions& options) {
   ModelDescription description;
   description.groups = options.groups;
@@ -35,7 +41,7 @@ ModelDescription describe(const torch::nn::Module& module, const InitializeOptio
     description.parameters.push_back(
         {item.key(), item.value(), options.group_of ? options.group_of(item.key(), item.value()) : 0});
   }
-  for (const auto& item : module.named_buffers()) description.buffers.push_back({item.key(), item.value()});
+  description.buffers = describe_buffers(module);
   const auto add = [&](const std::string& path, const torch::nn::Module& part) {
     const std::string name = class_name_of(part);
     description.modules.push_back({path, name, name == "ModuleList" || name == "Sequential"});
@@ -48,7 +54,8 @@ ModelDescription describe(const torch::nn::Module& module, const InitializeOptio
 }  // namespace detail
 
 EngineBase::EngineBase(const torch::nn::Module& module, const std::string& config, const InitializeOptions& options)
-    : core_(std::make_unique<detail::TrainingEngine>(
+    : module_(module),
+      core_(std::make_unique<detail::TrainingEngine>(
           detail::describe(module, options), config, detail::new_process_group(),
           detail::needs_gather_group(config) ? detail::new_process_group() : nullptr)) {}
 
@@ -64,6 +71,7 @@ int64_t EngineBase::global_steps() const { return core_->progress().global_steps
 int64_t EngineBase::train_micro_batch_size_per_gpu() const { return core_->train_micro_batch_size_per_gpu(); }
 
 void EngineBase::save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state) {
+  core_->set_buffers(detail::describe_buffers(module_));
   core_->save_checkpoint(folder, tag.empty() ? concat("global_step", global_steps()) : tag, client_state, {}, true,
                          false);
 }
@@ -71,6 +79,7 @@ void EngineBase::save_checkpoint(const std::string& folder, const std::string& t
 std::string EngineBase::load_checkpoint(const std::string& folder, const std::string& tag) {
   detail::LoadOptions options;
   if (!tag.empty()) options.tag = tag;
+  core_->set_buffers(detail::describe_buffers(module_));
   return core_->load_checkpoint(folder, options).client_state;
 }
 

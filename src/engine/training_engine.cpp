@@ -223,6 +223,7 @@ zero::Reducer::BackwardSettings TrainingEngine::Impl::settings(bool scale_wrt_ga
                                           is_boundary() && config.managed_gradient_accumulation, no_sync_depth > 0);
   const double scale = scale_wrt_gas ? 1.0 / static_cast<double>(*config.gradient_accumulation_steps) : 1.0;
   has_local_gradients = policy == zero::ReducePolicy::kKeepLocal;
+  window_has_gradients = true;
   return {.policy = policy, .scale = scale, .step = progress.global_steps};
 }
 
@@ -241,6 +242,7 @@ void TrainingEngine::Impl::end_backward() {
 
 void TrainingEngine::Impl::abandon_backward() {
   has_local_gradients = false;
+  window_has_gradients = false;
   reducer->abandon_backward();
 }
 
@@ -319,6 +321,7 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   const double scale_before = scaler.scale();
   const zero::StepResult result = run_boundary(groups);
   reducer->start_window();
+  window_has_gradients = false;
   last_norm = result.gradient_norm;
   last_overflow = result.overflow;
   ++progress.global_steps;

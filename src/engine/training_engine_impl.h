@@ -90,7 +90,8 @@ struct TrainingEngine::Impl {
   Progress progress;
   std::optional<bool> boundary_override;
   int no_sync_depth = 0;
-  bool has_local_gradients = false;  // some backward of this window kept its gradients here
+  bool window_has_gradients = false;  // some backward ran since the last boundary step
+  bool has_local_gradients = false;   // some backward of this window kept its gradients here
   bool at_step_start = true;
   std::optional<double> last_norm;
   bool last_overflow = false;

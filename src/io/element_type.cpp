@@ -93,6 +93,12 @@ std::optional<int64_t> checked_numel(const std::vector<int64_t>& shape) {
   return numel;
 }
 
+std::optional<int64_t> checked_bytes(const std::vector<int64_t>& shape, ElementType type) {
+  const auto numel = checked_numel(shape);
+  if (!numel || *numel > kMaxTensorBytes / element_bytes(type)) return std::nullopt;
+  return *numel * element_bytes(type);
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += concat(i == 0 ? "" : ", ", shape[i]);

@@ -47,6 +47,12 @@ ElementType element_type(core::Dtype dtype);
 /// The product of the sizes; nothing where one is negative or the product exceeds 2^62.
 std::optional<int64_t> checked_numel(const std::vector<int64_t>& shape);
 
+/// More bytes than any tensor has. Below it sizes and offsets can be multiplied and added without overflow.
+inline constexpr int64_t kMaxTensorBytes = int64_t{1} << 50;
+
+/// The bytes of such a tensor; nothing where the shape is impossible or they exceed kMaxTensorBytes.
+std::optional<int64_t> checked_bytes(const std::vector<int64_t>& shape, ElementType type);
+
 /// "[2, 3]", for messages.
 std::string shape_text(const std::vector<int64_t>& shape);
 

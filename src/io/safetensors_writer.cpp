@@ -28,11 +28,10 @@ constexpr uint64_t kHeaderAlignmentBytes = 8;
 }
 
 uint64_t declared_bytes(const TensorDeclaration& tensor) {
-  const auto numel = checked_numel(tensor.shape);
-  const int64_t size = element_bytes(tensor.type);
-  DS_CHECK(numel.has_value() && *numel <= (int64_t{1} << 50) / size, ValueError, "[io.safetensors] tensor '",
-           tensor.key, "': the shape ", shape_text(tensor.shape), " is impossible");
-  return static_cast<uint64_t>(*numel * size);
+  const auto bytes = checked_bytes(tensor.shape, tensor.type);
+  DS_CHECK(bytes.has_value(), ValueError, "[io.safetensors] tensor '", tensor.key, "': the shape ",
+           shape_text(tensor.shape), " is impossible");
+  return static_cast<uint64_t>(*bytes);
 }
 
 // Keys are distinct (checked), so members are appended without ordered_json's search for an equal key.

@@ -117,5 +117,13 @@ TEST(Intersect, RowsThatBothHoldWholeAreOneCopy) {
   EXPECT_EQ(plan.copies, (std::vector<Copy>{{0, 10, 0, 20}}));
 }
 
+TEST(Intersect, NothingIsNeededOfATensorWithoutElementsHoweverLargeItsShape) {
+  const std::vector<int64_t> shape = {1ll << 61, 1ll << 61, 0};
+  const Piece half{{{0, 0, 0}, {1ll << 60, 1ll << 61, 0}}, {0, 0}};
+  const CopyPlan plan = plan_copies({whole_box(shape), {0, 0}}, {half});
+  EXPECT_TRUE(plan.copies.empty());
+  EXPECT_TRUE(plan.missing.empty());
+}
+
 }  // namespace
 }  // namespace deepspeed::checkpoint

@@ -78,6 +78,17 @@ TEST(Manifest, ContradictionsNameTheEntry) {
               m.entries[1].global_shape = {1ll << 62, 1ll << 62};
             }).find("impossible"),
             std::string::npos);
+  // A number of elements that fits 64 bits, but not their bytes.
+  EXPECT_NE(error_after([](Manifest& m) {
+              Entry huge = m.entries[2];
+              huge.name = "huge";
+              huge.type = io::ElementType::kFloat64;
+              huge.global_shape = {1ll << 61};
+              huge.box = whole_box(huge.global_shape);
+              huge.range = {0, 1};
+              m.entries.push_back(huge);
+            }).find("impossible"),
+            std::string::npos);
 }
 
 TEST(Manifest, ElementsThatNobodyWroteAreNamed) {

@@ -131,5 +131,23 @@ TEST(CheckpointReader, EveryFlippedByteOfADataFileIsDetectedAndNamed) {
   EXPECT_NE(error.find("tensor 'w' (parameter 'w', state 'weight'): its checksum"), std::string::npos) << error;
 }
 
+TEST(CheckpointReader, TensorsWithoutElementsAreSavedAndRead) {
+  const auto folder = scratch_path("empty");
+  CheckpointWriter writer(folder, "t", 0, 1);
+  writer.prepare();
+  writer.add(whole_tensor("rows", kWeightState, io::ElementType::kFloat32, {0, 4}), nullptr);
+  writer.add(whole_tensor("x", kExtraState, io::ElementType::kInt64, {0}), nullptr);
+  CheckpointWriter::Commit commit;
+  commit.reports = {writer.write()};
+  commit.state = {{"x", encode_tensor_reference("x")}};
+  commit.aliases = {{"tied", "rows"}};
+  writer.commit(commit);
+  auto reader = CheckpointReader::open(folder);
+  EXPECT_EQ(reader.global_shape("tied", kWeightState), (std::vector<int64_t>{0, 4}));
+  EXPECT_NO_THROW(reader.read("tied", kWeightState, whole_box({0, 4}), {0, 0}, nullptr, io::ElementType::kFloat32));
+  EXPECT_TRUE(reader.read_whole("x", kExtraState).empty());
+  EXPECT_TRUE(reader.find_damage().empty());
+}
+
 }  // namespace
 }  // namespace deepspeed::checkpoint

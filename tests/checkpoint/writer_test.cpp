@@ -2,18 +2,42 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
+#include <set>
 
 #include "core/file.h"
 #include "deepspeed/error.h"
 #include "sample.h"
 
+namespace {
+
+std::set<std::filesystem::path> synced;  // everything that this program passed to fsync
+
+}  // namespace
+
+// In the C library's place, for the whole test program.
+extern "C" int fsync(int fd) {
+  synced.insert(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)));
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
+
 namespace deepspeed::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
+
+TEST(CheckpointWriter, TheParentOfEveryNewFolderIsSynced) {
+  const auto folder = scratch_path("synced");
+  synced.clear();
+  save_sample(folder / "runs" / "today", "epoch1/step2", 1);
+  for (const auto& parent :
+       {folder.parent_path(), folder, folder / "runs", folder / "runs" / "today", folder / "runs" / "today" / "epoch1"})
+    EXPECT_TRUE(synced.contains(fs::canonical(parent))) << parent;
+}
 
 TEST(CheckpointWriter, OverwritingATagLeavesOnlyTheNewOneAndForeignFiles) {
   const auto folder = scratch_path("overwrite");

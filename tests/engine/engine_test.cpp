@@ -84,6 +84,165 @@ TEST(Checkpoint, LoadsOnAnotherStageAndWorldSizeWithEqualStateAndLosses) {
   std::filesystem::remove_all(folder);
 }
 
+struct WithEmptyTensors : torch::nn::Module {
+  explicit WithEmptyTensors(double value) {
+    weight = register_parameter("weight", at::full({4}, value));
+    at::Tensor empty = register_parameter("empty", at::zeros({0, 4}));
+    register_parameter("tied", empty);
+    register_buffer("none_yet", at::zeros({0}, at::kLong));
+  }
+  at::Tensor weight;
+};
+
+TEST(Checkpoint, TensorsWithoutElementsComeBack) {
+  run_on_ranks(2, [](RankContext& context) {
+    for (const char* optimizer : {"adamw", "external"}) {
+      const auto make = [&](const WithEmptyTensors& model) {
+        detail::ModelDescription description = detail::describe(model, {});
+        const bool is_external = std::string(optimizer) == detail::kExternalOptimizer;
+        if (is_external) description.optimizer_type = optimizer;
+        auto engine = std::make_unique<detail::TrainingEngine>(
+            description, config_text({.stage = 2, .optimizer = "adamw"}, context.world()), context.new_group());
+        engine->set_external_step([](const auto&) {});
+        return engine;
+      };
+      const std::string folder = context.folder() + "/" + optimizer;
+      const WithEmptyTensors model(2.0);
+      const auto engine = make(model);
+      const std::vector<detail::OwnedState> owned = {{"empty", "moment", at::zeros({0, 4})}};
+      engine->save_checkpoint(folder, "t", R"({"x": {"$tensor": "x"}})", {{"x", at::empty({0, 3})}}, true, false,
+                              context.rank() == 0 ? owned : std::vector<detail::OwnedState>{});
+      const WithEmptyTensors other(3.0);
+      const auto resumed = make(other);
+      const detail::LoadedCheckpoint loaded = resumed->load_checkpoint(folder, {});
+      EXPECT_TRUE(at::equal(other.weight, model.weight));
+      EXPECT_EQ(loaded.tensors.at("x").sizes(), (at::IntArrayRef{0, 3}));
+      for (const detail::OwnedState& state : loaded.owned_states)
+        EXPECT_EQ(state.value.sizes(), (at::IntArrayRef{0, 4}));
+      // Rank 0 owns the larger parameter, so rank 1 the empty one.
+      const bool is_owner = std::string(optimizer) == detail::kExternalOptimizer && context.rank() == 1;
+      EXPECT_EQ(loaded.owned_states.size(), is_owner ? 1u : 0u) << optimizer;
+    }
+  });
+}
+
+TEST(Checkpoint, TheLossScaleIsTakenOverOnlyFromDynamicScalingByDynamicScaling) {
+  run_on_ranks(1, [](RankContext& context) {
+    const auto make = [&](OracleModel& model, const std::string& precision) {
+      const std::string config =
+          R"({"train_batch_size": 3, "optimizer": {"type": "SGD", "params": {"lr": 0.1}}, )" + precision + "}";
+      return std::make_unique<detail::TrainingEngine>(detail::describe(model, {}), config, nullptr);
+    };
+    const std::string dynamic = R"("fp16": {"enabled": true, "initial_scale_power": 4, "hysteresis": 1})";
+    const auto scale_after_loading = [&](const std::string& saved) {
+      const auto model = make_plain(1);
+      const auto engine = make(*model, saved);
+      engine->before_forward(0);
+      engine->backward(model->forward(at::ones({3, 8}), {0, 0}) * std::numeric_limits<float>::infinity(), false, true);
+      engine->step({});  // skipped where gradients are checked: halves a dynamic scale
+      engine->save_checkpoint(context.folder(), "t", "", {}, true, false);
+      const auto other = make_plain(1);
+      const auto resumed = make(*other, dynamic);
+      resumed->load_checkpoint(context.folder(), {});
+      return resumed->loss_scale();
+    };
+    EXPECT_EQ(scale_after_loading(dynamic), 8);
+    EXPECT_EQ(scale_after_loading(R"("bf16": {"enabled": true})"), 16);
+    EXPECT_EQ(scale_after_loading(R"("fp16": {"enabled": true, "loss_scale": 64})"), 16);
+  });
+}
+
+TEST(Checkpoint, GradientsThatWaitForAStepRefuseASaveOnAllRanks) {
+  run_on_ranks(2, [](RankContext& context) {
+    const auto model = make_plain(1);
+    const auto engine = make_engine(context, *model, {.stage = 1, .accumulation = 2});
+    const auto message_of_save = [&](const std::string& tag) -> std::string {
+      try {
+        engine->save_checkpoint(context.folder(), tag, "", {}, true, false);
+      } catch (const CheckpointError& error) {
+        return error.what();
+      }
+      return "";
+    };
+    const auto backward = [&](bool plain) {
+      engine->before_forward(0);
+      const at::Tensor loss = model->forward(at::ones({3, 8}), {context.rank(), 0});
+      plain ? loss.backward() : engine->backward(loss, false, true);
+    };
+    EXPECT_EQ(message_of_save("begin"), "");
+    for (const bool plain : {false, true}) {
+      backward(plain);
+      EXPECT_NE(message_of_save("no").find("after step() at an accumulation boundary"), std::string::npos);
+      engine->step({});
+      EXPECT_NE(message_of_save("no"), "") << "in the middle of an accumulation";
+      backward(plain);
+      EXPECT_NE(message_of_save("no"), "") << "all micro-batches, but no step";
+      engine->step({});
+      EXPECT_EQ(message_of_save("boundary"), "");
+    }
+    EXPECT_FALSE(std::filesystem::exists(context.folder() + "/no"));
+    backward(false);
+    engine->load_checkpoint(context.folder(), {});
+    EXPECT_EQ(message_of_save("loaded"), "") << "a load drops what was accumulated";
+    if (context.rank() == 1) backward(false);  // the first of two: stays on this rank
+    EXPECT_NE(message_of_save("no").find("rank 1: "), std::string::npos) << "on every rank";
+  });
+}
+
+struct WithLateBuffer : torch::nn::Module {
+  WithLateBuffer() { weight = register_parameter("weight", at::ones({4})); }
+  at::Tensor forward() {
+    if (!seen.defined()) seen = register_buffer("seen", at::zeros({}, at::kLong));
+    seen.add_(1);
+    return weight.sum();
+  }
+  at::Tensor weight;
+  at::Tensor seen;
+};
+
+TEST(Checkpoint, BuffersAreThoseThatTheModuleHasAtTheTime) {
+  const std::string folder = "/tmp/ds_engine_buffers_" + std::to_string(::getpid());
+  const std::string config = R"({"train_batch_size": 1, "optimizer": {"type": "SGD", "params": {"lr": 0.1}}})";
+  run_on_ranks(1, [&](RankContext&) {
+    const auto model = std::make_shared<WithLateBuffer>();
+    const auto engine = initialize(model, config);
+    for (int step = 0; step < 3; ++step) engine->forward();
+    engine->save_checkpoint(folder);
+    const auto other = std::make_shared<WithLateBuffer>();
+    const auto resumed = initialize(other, config);
+    resumed->forward();
+    resumed->load_checkpoint(folder);
+    EXPECT_EQ(other->seen.item<int64_t>(), 3);
+  });
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Checkpoint, EachRankGetsItsOwnStateBackWhereAsManyRanksLoad) {
+  const std::string folder = "/tmp/ds_engine_ranks_" + std::to_string(::getpid());
+  run_on_ranks(2, [&](RankContext& context) {
+    const auto model = make_plain(1);
+    const auto engine = make_engine(context, *model, {.stage = 1});
+    const std::string name = "rank" + std::to_string(context.rank());
+    const detail::RankState state{R"({"generator": {"$tensor": ")" + name + R"("}})",
+                                  {{name, at::full({2}, context.rank())}}};
+    engine->save_checkpoint(folder, "t", "", {}, true, false, {}, state);
+    const detail::LoadedCheckpoint loaded = engine->load_checkpoint(folder, {});
+    EXPECT_EQ(loaded.world, 2);
+    EXPECT_EQ(loaded.rank_state.tensors.size(), 1u);
+    EXPECT_TRUE(at::equal(loaded.rank_state.tensors.at(name), at::full({2}, context.rank())));
+    engine->save_checkpoint(folder, "without", "", {}, false, false);
+    EXPECT_EQ(engine->load_checkpoint(folder, {.tag = "without"}).rank_state.json, "");
+  });
+  run_on_ranks(1, [&](RankContext& context) {
+    const auto model = make_plain(1);
+    const auto engine = make_engine(context, *model, {.stage = 1});
+    const detail::LoadedCheckpoint loaded = engine->load_checkpoint(folder, {});
+    EXPECT_EQ(loaded.world, 2);
+    EXPECT_EQ(loaded.rank_state.json, "");
+  });
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Checkpoint, MissingOrForeignCheckpointsAreNamed) {
   run_on_ranks(2, [](RankContext& context) {
     const auto model = make_plain(1);

@@ -27,5 +27,13 @@ TEST(ElementType, NumelSeesOverflowAndNegativeSizes) {
   EXPECT_EQ(checked_numel({-1, 0}), std::nullopt);
 }
 
+TEST(ElementType, BytesSeeWhatNoTensorHas) {
+  EXPECT_EQ(checked_bytes({3}, ElementType::kFloat64), 24);
+  EXPECT_EQ(checked_bytes({0, int64_t{1} << 61}, ElementType::kFloat64), 0);
+  EXPECT_EQ(checked_bytes({int64_t{1} << 47}, ElementType::kFloat64), int64_t{1} << 50);
+  EXPECT_EQ(checked_bytes({(int64_t{1} << 47) + 1}, ElementType::kFloat64), std::nullopt);
+  EXPECT_EQ(checked_bytes({int64_t{1} << 61}, ElementType::kFloat64), std::nullopt);
+}
+
 }  // namespace
 }  // namespace deepspeed::io

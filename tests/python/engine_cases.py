@@ -212,12 +212,38 @@ def case_half_precision_on_float32_inputs() -> None:
         engine = initialize(net, config(2, optimizer={"type": "AdamW", "params": {"lr": 1e-2}}, **section))
         losses = []
         for _ in range(12):
-            loss = engine(torch.ones(2, 8)).float().pow(2).mean()
+            inputs = torch.ones(2, 8) if "fp16" in section else torch.ones(2, 8, dtype=torch.bfloat16)
+            loss = engine(inputs).float().pow(2).mean()
             engine.backward(loss)
             engine.step()
             losses.append(loss.item())
         assert losses[-1] < losses[0], losses
         assert next(net.parameters()).dtype in (torch.float16, torch.bfloat16)
+
+
+class Echo(nn.Module):
+    """Says which types it was called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, features: torch.Tensor, labels: dict[str, torch.Tensor]) -> list[torch.dtype]:
+        return [features.dtype, labels["timesteps"].dtype]
+
+
+def case_inputs_are_cast_under_fp16_only_and_only_where_it_is_not_forbidden() -> None:
+    arguments = torch.ones(2), {"timesteps": torch.ones(2)}
+    for section, expected in (
+        ({"fp16": {"enabled": True}}, torch.float16),
+        ({"fp16": {"enabled": True, "auto_cast": True}}, torch.float16),
+        ({"fp16": {"enabled": True, "auto_cast": False}}, torch.float32),
+        ({"fp16": {"enabled": True, "auto_cast": "false"}}, torch.float32),
+        ({"bf16": {"enabled": True}}, torch.float32),
+        ({"bf16": {"enabled": True}, "fp16": {"enabled": False, "auto_cast": True}}, torch.float32),
+    ):
+        engine = initialize(Echo(), config(1, optimizer={"type": "SGD", "params": {"lr": 0.1}}, **section))
+        assert engine(*arguments) == [expected] * 2, section
 
 
 def case_frozen_and_unfrozen_parameters() -> None:

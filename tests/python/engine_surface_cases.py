@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -274,6 +275,39 @@ def case_weights_are_loaded_by_name_and_masters_follow() -> None:
     seen: list[Any] = []
     engine.load_module_state_dict({"module": state}, custom_load_fn=lambda src, dst: seen.extend([src, dst]))
     assert seen[0] is state and seen[1] is engine.module
+
+
+def case_weights_are_loaded_beside_integer_parameters() -> None:
+    net = make_net()
+    net.table = nn.Parameter(torch.arange(3), requires_grad=False)
+    engine = initialize(net, config(1, optimizer=SGD))
+    state = {name: value.clone() for name, value in engine.module_state_dict().items()}
+    state["table"] += 4
+    state["norm.weight"] += 1
+    engine.load_module_state_dict(state)
+    assert torch.equal(net.table, state["table"]) and torch.equal(net.norm.weight, state["norm.weight"])
+
+
+def case_a_data_parallel_group_without_all_ranks_is_refused() -> None:
+    groups = [dist.new_group([rank]) for rank in range(2)]
+    alone = SimpleNamespace(get_data_parallel_group=lambda: groups[dist.get_rank()])
+    everyone = SimpleNamespace(get_data_parallel_group=lambda: dist.new_group([0, 1]))
+    assert "1 of 2 ranks" in message(
+        lambda: initialize(make_net(), config(1, optimizer=SGD), mpu=alone), NotImplementedError
+    )
+    engine = initialize(make_net(), config(1, optimizer=SGD), mpu=everyone)
+    run(engine, 1)
+    assert engine.dp_world_size == 2
+
+
+def case_a_schedule_that_lacks_a_number_names_it() -> None:
+    for section, key in (
+        ({"type": "WarmupDecayLR", "params": {"total_num_steps": "auto", "warmup_num_steps": 2}}, "total_num_steps"),
+        ({"type": "WarmupDecayLR", "params": {"warmup_num_steps": 2}}, "total_num_steps"),
+        ({"type": "StepLR", "params": {"step_size": "auto"}}, "step_size"),
+    ):
+        said = message(lambda: initialize(make_net(), config(1, optimizer=SGD, scheduler=section)), ValueError)  # noqa: B023
+        assert f"scheduler.params.{key}" in said and "Write a number" in said, said
 
 
 def case_a_loaded_checkpoint_tells_how_many_ranks_wrote_it() -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-FILES = [Path(__file__).with_name(name) for name in ("engine_cases.py", "engine_surface_cases.py", "zero3_cases.py")]
+FILES = [
+    Path(__file__).with_name(f"{name}_cases.py")
+    for name in ("engine", "engine_checkpoint", "engine_surface", "zero3")
+]
 DEEPSPEED = Path(sys.executable).parent / "deepspeed"
 CASES = [
     (file, name) for file in FILES for name in re.findall(r"^def (case_\w+)", file.read_text(), flags=re.MULTILINE)

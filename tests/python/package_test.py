@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,16 @@ def test_an_old_path_is_the_same_module_as_ours(name: str) -> None:
 def test_a_module_that_comes_later_says_so(name: str) -> None:
     with pytest.raises(ImportError, match="has not landed"):
         importlib.import_module(name)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in _paths.LATER if name.count(".") == 1))
+def test_a_name_that_comes_later_says_so_in_every_form_of_import(name: str) -> None:
+    short = name.removeprefix("deepspeed.")
+    with pytest.raises(ImportError, match=f"{re.escape(name)}.*has not landed"):
+        exec(f"from deepspeed import {short}", {})
+    with pytest.raises(AttributeError, match="has not landed"):
+        getattr(deepspeed, short)
+    assert not hasattr(deepspeed, short)
 
 
 def test_a_path_that_never_was_stays_unknown() -> None:

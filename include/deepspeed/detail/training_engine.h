@@ -86,6 +86,13 @@ struct Progress {
   int64_t skipped_steps = 0;
 };
 
+/// What one rank alone wants back: random number generators, its loader's position. `json` is typed JSON, "": nothing;
+/// `tensors` are those that it refers to, under names that no other rank uses.
+struct RankState {
+  std::string json;
+  std::map<std::string, at::Tensor> tensors;
+};
+
 /// What load_checkpoint found.
 struct LoadedCheckpoint {
   std::string tag;
@@ -93,6 +100,8 @@ struct LoadedCheckpoint {
   std::string client_state;                   ///< typed JSON, as it was given to save
   std::map<std::string, at::Tensor> tensors;  ///< that the client state refers to
   std::vector<OwnedState> owned_states;       ///< of the external optimizer, of parameters that this rank owns
+  int world = 1;                              ///< how many ranks saved
+  RankState rank_state;                       ///< this rank's; empty where another number of ranks saved
 };
 
 struct LoadOptions {
@@ -174,11 +183,15 @@ class DS_API TrainingEngine {
   std::vector<std::string> optimizer_state_names() const;
 
   // --- checkpoints; collective ---
-  /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along, as do
-  /// the external optimizer's states on the ranks that own them.
+  /// The module's present persistent buffers. Modules may replace theirs (`count = count + 1`, to(dtype)), so front
+  /// ends call this before each save and load.
+  void set_buffers(std::vector<BufferDescription> buffers);
+  /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along; rank
+  /// 0's count. So do each rank's `rank_state` and the external optimizer's states on the ranks that own them. Throws
+  /// CheckpointError on all ranks where any has gradients that no step has used yet: they are in no checkpoint.
   void save_checkpoint(const std::string& folder, const std::string& tag, const std::string& client_state,
                        const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen,
-                       const std::vector<OwnedState>& owned_states = {});
+                       const std::vector<OwnedState>& owned_states = {}, const RankState& rank_state = {});
   LoadedCheckpoint load_checkpoint(const std::string& folder, const LoadOptions& options);
 
   void barrier();

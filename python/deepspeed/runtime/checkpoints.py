@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepspeed import _C
 from deepspeed.runtime import client_state as typed
+from deepspeed.runtime import rank_state
+from deepspeed.runtime.model_description import persistent_buffers
 from deepspeed.utils.log import logger
 
 if TYPE_CHECKING:
@@ -39,8 +41,16 @@ def save_checkpoint(
     encoded, tensors = typed.encode(state, "client_state")
     chosen = str(tag) if tag is not None else f"global_step{engine.global_steps}"
     owned = [_C.OwnedState(*each) for each in engine.external_step.states()] if engine.external_step else []
+    engine.core.set_buffers(persistent_buffers(engine.module))
     engine.core.save_checkpoint(
-        str(save_dir), chosen, json.dumps(encoded), tensors, save_latest, exclude_frozen_parameters, owned
+        str(save_dir),
+        chosen,
+        json.dumps(encoded),
+        tensors,
+        save_latest,
+        exclude_frozen_parameters,
+        owned,
+        rank_state.capture(engine),
     )
     return True
 
@@ -65,6 +75,7 @@ def load_checkpoint(
     if tag is None and not os.path.exists(os.path.join(load_dir, "latest")):
         logger.warning("load_checkpoint: %s has no file `latest`, and no tag was given: nothing was loaded", load_dir)
         return None, None
+    engine.core.set_buffers(persistent_buffers(engine.module))
     loaded = engine.core.load_checkpoint(
         str(load_dir), tag, load_module_strict, load_module_only, load_optimizer_states
     )
@@ -78,6 +89,8 @@ def load_checkpoint(
             engine.optimizer.load_state_dict(state["optimizer"])
         if load_optimizer_states and engine.external_step is not None:
             engine.external_step.load_states(loaded.owned_states)
+        if load_optimizer_states:
+            rank_state.restore(engine, loaded)
     engine.loaded_checkpoint = loaded.path
     return loaded.path, state["user"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import torch
 from torch.optim import Optimizer
 
 from deepspeed import _C, comm
+from deepspeed.errors import DeepSpeedConfigError
 from deepspeed.runtime import lr_schedules
 from deepspeed.runtime.external_optimizer import ExternalStep
 from deepspeed.runtime.model_description import describe
@@ -119,7 +121,19 @@ def make_scheduler(engine: DeepSpeedEngine, given: Any) -> Any:
             f"[deepspeed.initialize] scheduler.type: {name!r} is neither one of {lr_schedules.VALID_LR_SCHEDULES} "
             "nor a torch scheduler."
         )
-    return kind(engine.optimizer, **_without_auto(engine.scheduler_params()))
+    params = _without_auto(engine.scheduler_params())
+    for key, parameter in list(inspect.signature(kind).parameters.items())[1:]:  # the first is the optimizer
+        if parameter.default is inspect.Parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            _check_given(name, key, params, engine.scheduler_params() or {})
+    return kind(engine.optimizer, **params)
+
+
+def _check_given(scheduler: str, key: str, params: dict[str, Any], raw: dict[str, Any]) -> None:
+    if key not in params:
+        found = 'is "auto", which only the Hugging Face Trainer fills in' if key in raw else "is absent"
+        raise DeepSpeedConfigError(
+            f"[deepspeed.initialize] scheduler.params.{key} {found}: {scheduler} needs it. Write a number."
+        )
 
 
 def _without_auto(params: dict[str, Any] | None) -> dict[str, Any]:

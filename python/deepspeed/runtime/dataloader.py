@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Callable, Iterator
 
+import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, Sampler
+
+from deepspeed.runtime import random_state
 
 
 class RepeatingLoader:
@@ -69,16 +73,22 @@ class DeepSpeedDataLoader:
             drop_last=dataloader_drop_last,
         )
         self._epoch = -1
+        self._num_given = 0  # batches of this epoch
         self._items: Iterator[Any] | None = None
+        self._generator = torch.get_rng_state()  # as this epoch began: samplers and workers take their seeds from it
+        self._has_ended = self._resumes = False
 
     def __len__(self) -> int:
         return len(self.dataloader)
 
     def __iter__(self) -> DeepSpeedDataLoader:
-        self._epoch += 1
-        if isinstance(self.data_sampler, DistributedSampler):
-            self.data_sampler.set_epoch(self._epoch)
-        self._items = iter(self.dataloader)
+        if self._resumes:
+            self._go_to_position()
+        else:
+            self._epoch += 1
+            self._num_given = 0
+            self._generator = torch.get_rng_state()
+            self._begin_epoch()
         return self
 
     def __next__(self) -> Any:
@@ -86,7 +96,48 @@ class DeepSpeedDataLoader:
             iter(self)
         if self.tput_timer is not None:
             self.tput_timer.start()
-        return next(self._items)  # type: ignore[arg-type]
+        try:
+            batch = next(self._items)  # type: ignore[arg-type]
+        except StopIteration:
+            self._has_ended = True
+            raise
+        self._num_given += 1
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position: how many batches of which epoch were given, and the generator's state as that epoch began."""
+        is_inside = self._resumes or (self._items is not None and not self._has_ended)
+        return {
+            "epoch": self._epoch,
+            "num_given": self._num_given if is_inside else None,
+            "generator": self._generator,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The next loop goes on where `state` was taken. Batches before it are read again and dropped."""
+        self._epoch, self._generator, self._items = state["epoch"], state["generator"], None
+        self._resumes = state["num_given"] is not None
+        self._num_given = state["num_given"] or 0
+
+    def _begin_epoch(self) -> None:
+        if isinstance(self.data_sampler, DistributedSampler):
+            self.data_sampler.set_epoch(self._epoch)
+        self._items = iter(self.dataloader)
+        self._has_ended = False
+
+    def _go_to_position(self) -> None:
+        """Begins the epoch as it began then, and leaves the generators as they are now."""
+        self._resumes = False
+        now = random_state.capture()
+        torch.set_rng_state(self._generator)
+        self._begin_epoch()
+        if sum(1 for _ in itertools.islice(self._items, self._num_given)) < self._num_given:  # type: ignore[arg-type]
+            raise ValueError(
+                f"[deepspeed.DeepSpeedDataLoader] {self._num_given} batches of epoch {self._epoch} were given before "
+                "the checkpoint, but the dataset has fewer now. Load with load_optimizer_states=False, or load the "
+                "same dataset."
+            )
+        random_state.restore(now)
 
 
 def _has_gpu() -> bool:

@@ -88,7 +88,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.compute_dtype = (
             torch.float16 if self.fp16_enabled() else torch.bfloat16 if self.bfloat16_enabled() else None
         )
-        self._casts_inputs = (self.config.get("fp16") or {}).get("auto_cast") is not False
+        self._casts_inputs = bool(self.fp16_enabled() and self.fp16_auto_cast())
         self.basic_optimizer = construction.make_optimizer(self, optimizer, model_parameters)
         self.optimizer = None if self.basic_optimizer is None else DeepSpeedZeroOptimizer(self.basic_optimizer, self)
         self.core, self.external_step = construction.make_core(self, text)
@@ -118,9 +118,9 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
 
     # --- training --------------------------------------------------------------------------------------------------
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        """The module's output. Under fp16 and bf16 float32 inputs are cast, unless fp16.auto_cast is false."""
-        if self.compute_dtype is not None and self._casts_inputs:
-            inputs, kwargs = cast_inputs(inputs, self.compute_dtype), cast_inputs(kwargs, self.compute_dtype)
+        """The module's output. Under fp16 float32 inputs are cast, unless fp16.auto_cast is false."""
+        if self._casts_inputs:
+            inputs, kwargs = cast_inputs(inputs, torch.float16), cast_inputs(kwargs, torch.float16)
         if self._measures_throughput and self.module.training:
             self.tput_timer.start()
         return self.module(*inputs, **kwargs)

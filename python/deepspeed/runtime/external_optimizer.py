@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from deepspeed import _C
 
 _NUMBER = ":number"  # marks a state that is a Python number
+_TYPES = {float: torch.float64}  # a Python float has more digits than torch's default type
 
 
 class ExternalStep:
@@ -57,7 +58,7 @@ class ExternalStep:
                 if isinstance(value, torch.Tensor):
                     found.append((name, key, value))
                 elif isinstance(value, (int, float)):
-                    found.append((name, key + _NUMBER, torch.tensor(value)))
+                    found.append((name, key + _NUMBER, torch.tensor(value, dtype=_TYPES.get(type(value)))))
                 elif value is not None:
                     kind = type(value).__name__
                     raise TypeError(f"[checkpoint] optimizer state {key!r} of {name}: cannot store a {kind}.")

@@ -1,4 +1,4 @@
-"""Inputs in the module's 16-bit type."""
+"""Inputs in the module's 16-bit type, under fp16."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ def describe(
         parameters.append((name, parameter, group_of.get(id(parameter), -1)))
     return _C.ModelDescription(
         parameters=parameters,
-        buffers=list(_persistent_buffers(model)),
+        buffers=persistent_buffers(model),
         modules=[(path, type(module).__name__, _is_list(module)) for path, module in model.named_modules()],
         aliases=aliases,
         leaf_modules=[path for path, module in model.named_modules() if getattr(module, "_z3_leaf", False)],
@@ -40,11 +40,14 @@ def _is_list(module: nn.Module) -> bool:
     return isinstance(module, (nn.ModuleList, nn.Sequential))
 
 
-def _persistent_buffers(model: nn.Module) -> Iterable[tuple[str, torch.Tensor]]:
+def persistent_buffers(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """What the module has now: it may replace buffers (`self.count = self.count + 1`) at any time."""
+    found: list[tuple[str, torch.Tensor]] = []
     seen: set[int] = set()
     for path, module in model.named_modules():
         for name, buffer in module._buffers.items():
             if buffer is None or name in module._non_persistent_buffers_set or id(buffer) in seen:
                 continue
             seen.add(id(buffer))
-            yield (f"{path}.{name}" if path else name), buffer
+            found.append((f"{path}.{name}" if path else name, buffer))
+    return found

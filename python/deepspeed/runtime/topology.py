@@ -60,6 +60,12 @@ def take_ranks(engine: DeepSpeedEngine, args: Any, mpu: Any) -> None:
     engine.data_parallel_group = (groups if mpu is None else mpu).get_data_parallel_group()
     engine.dp_world_size = comm.get_world_size(engine.data_parallel_group)
     engine.world_size = comm.get_world_size()
+    if engine.dp_world_size != engine.world_size:
+        raise NotImplementedError(
+            f"[deepspeed.initialize] mpu: its data-parallel group has {engine.dp_world_size} of {engine.world_size} "
+            "ranks. Models that are split over ranks have not landed: gradient norms would lack the other parts. Use "
+            "an mpu whose data-parallel group holds all ranks, or none."
+        )
     engine.num_experts = []
     engine.expert_parallel_group = {}
     engine.expert_data_parallel_group = {}
