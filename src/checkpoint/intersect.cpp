@@ -113,6 +113,8 @@ void append_joined(const Copy& copy, std::vector<Copy>& copies) {
 CopyPlan plan_copies(const Piece& needed, const std::vector<Piece>& sources) {
   std::vector<Copy> found;
   for (size_t i = 0; i < sources.size(); ++i) {
+    // Nothing in common; an empty box may also have other sides whose product does not fit.
+    if (needed.range.numel() == 0 || sources[i].range.numel() == 0) continue;
     if (needed.box == sources[i].box) {
       append_same_box(needed.range, sources[i].range, i, found);
     } else {
