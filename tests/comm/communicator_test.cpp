@@ -135,5 +135,23 @@ TEST(Communicator, AForkedChildIsRefused) {
   });
 }
 
+TEST(Communicator, AForkedChildLetsGoOfItWithoutWaiting) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    auto communicator = make_communicator(context.new_group(), at::kCPU);
+    communicator->barrier(kTag);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);  // what would wait for ever dies of this
+      communicator.reset();
+      ::_exit(7);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+    EXPECT_EQ(WEXITSTATUS(status), 7);
+    communicator->barrier(kTag);
+  });
+}
+
 }  // namespace
 }  // namespace deepspeed::comm
