@@ -291,9 +291,14 @@ class DirectExchange final : public Communicator {
         fail(operation);
       }
     }
+    if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
+    // Before the caller goes on: it may then drop its tensors, and the last reference would be this thread's, which
+    // for a tensor of Python's would have to take the GIL.
+    operation.in_flight.clear();
     operation.receives.clear();
     operation.sends.clear();
-    if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
+    operation.place = nullptr;
+    operation.complete = nullptr;
     operation.work->finish(broken_);
   }
 

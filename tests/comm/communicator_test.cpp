@@ -115,6 +115,19 @@ TEST(Communicator, AfterADeathEveryWaitFailsAtOnceAndNamesTheCollective) {
   });
 }
 
+TEST(Communicator, NobodyElseHoldsTheBuffersOnceWaitReturns) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    for (int round = 0; round < 200; ++round) {
+      const at::Tensor lane = at::ones({64});
+      communicator->reduce_scatter(lane, 1.0, at::kFloat, kTag).wait();
+      ASSERT_EQ(lane.storage().use_count(), 1) << "round " << round;
+      communicator->all_gather(lane, kTag).wait();
+      ASSERT_EQ(lane.storage().use_count(), 1) << "round " << round;
+    }
+  });
+}
+
 TEST(Communicator, AForkedChildIsRefused) {
   testing::run_on_ranks(2, [](RankContext& context) {
     const auto communicator = make_communicator(context.new_group(), at::kCPU);
