@@ -3,6 +3,7 @@ option(DS_BUILD_TESTS "Build the C++ tests" OFF)
 option(DS_BUILD_PYTHON "Build the Python extension and lay out the package" ON)
 option(DS_BUILD_TORCH_PARTS "Build the parts that need LibTorch (off: launcher, config, io, kernels, plan only)" ON)
 option(DS_WARNINGS_AS_ERRORS "Treat compiler warnings as errors" OFF)
+option(DS_BUILD_FUZZERS "Build the libFuzzer programs of tests/fuzz (clang only; others skip them)" OFF)
 set(DS_SANITIZE "" CACHE STRING "Sanitizer list for -fsanitize=, e.g. address,undefined or thread")
 set(DS_DEPS_DIR "${CMAKE_SOURCE_DIR}/.deps" CACHE PATH "Where scripts/setup put third-party headers and libraries")
 

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -23,7 +24,7 @@ namespace deepspeed::comm {
 namespace {
 
 // Sums are made in blocks that stay in the cache between the passes over them.
-constexpr int64_t kBlockNumel = 16 * 1024;
+constexpr int64_t kBlockNumel = int64_t{16} * 1024;
 
 // Every part starts on a cache line of the staging buffer.
 constexpr int64_t kStagingAlignment = 64;
@@ -119,15 +120,19 @@ class DirectExchange final : public Communicator {
         }) {}
 
   ~DirectExchange() override {
-    if (::getpid() != pid_) {  // a forked child has no such thread
+    if (::getpid() != pid_) {
+      // A forked child has neither our thread nor the group's. Both are left as they are, since their destructors would
+      // wait for threads for ever: the group joins its own, a condition waits for whoever waits on it.
       thread_.detach();
+      (void)inbox_.release();
+      (void)group_.release();
       return;
     }
     {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
+      const std::lock_guard lock(inbox_->mutex);
+      inbox_->stopping = true;
     }
-    changed_.notify_all();
+    inbox_->changed.notify_all();
     thread_.join();
   }
 
@@ -238,12 +243,12 @@ class DirectExchange final : public Communicator {
     operation.what = describe(tag);
     std::shared_ptr<ExchangeWork> work = operation.work;
     {
-      const std::lock_guard lock(mutex_);
-      operation.tag = static_cast<int>(next_tag_ & 0x3fffffff);
-      next_tag_ += std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
-      queue_.push_back(std::move(operation));
+      const std::lock_guard lock(inbox_->mutex);
+      operation.tag = static_cast<int>(inbox_->next_tag & 0x3fffffff);
+      inbox_->next_tag += std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
+      inbox_->queue.push_back(std::move(operation));
     }
-    changed_.notify_all();
+    inbox_->changed.notify_all();
     return Work(work);
   }
 
@@ -254,13 +259,14 @@ class DirectExchange final : public Communicator {
 
   void run() {
     std::deque<Operation> posted;
+    auto& queue = inbox_->queue;
     while (true) {
       {
-        std::unique_lock lock(mutex_);
-        if (posted.empty()) changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-        while (posted.size() < kPostedAtOnce && !queue_.empty() && may_post(queue_.front(), posted)) {
-          posted.push_back(std::move(queue_.front()));
-          queue_.pop_front();
+        std::unique_lock lock(inbox_->mutex);
+        if (posted.empty()) inbox_->changed.wait(lock, [&] { return inbox_->stopping || !queue.empty(); });
+        while (posted.size() < kPostedAtOnce && !queue.empty() && may_post(queue.front(), posted)) {
+          posted.push_back(std::move(queue.front()));
+          queue.pop_front();
           lock.unlock();
           post(posted.back());
           lock.lock();
@@ -301,10 +307,13 @@ class DirectExchange final : public Communicator {
         fail(operation);
       }
     }
+    if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
+    // Before the caller goes on: it may then drop its tensors, and the last reference would be this thread's, which
+    // for a tensor of Python's would have to take the GIL.
+    operation.in_flight.clear();
     operation.receives.clear();
     operation.sends.clear();
     operation.sums.clear();
-    if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
     operation.work->finish(broken_);
   }
 
@@ -334,16 +343,20 @@ class DirectExchange final : public Communicator {
     return buffer;
   }
 
-  const c10::intrusive_ptr<c10d::ProcessGroup> group_;
+  /// What the callers and the thread share, all of it guarded by the mutex.
+  struct Inbox {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<Operation> queue;
+    int64_t next_tag = 0;
+    bool stopping = false;
+  };
+
+  c10::intrusive_ptr<c10d::ProcessGroup> group_;
   const int rank_;
   const int size_;
   const int pid_;
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Operation> queue_;  // guarded by mutex_, as are the next two
-  int64_t next_tag_ = 0;
-  bool stopping_ = false;
+  std::unique_ptr<Inbox> inbox_ = std::make_unique<Inbox>();
 
   // Only the thread's own:
   std::exception_ptr broken_;

@@ -16,7 +16,8 @@ class ProcessGroup;
 namespace deepspeed::comm {
 
 /// A thread of its own posts the messages, adds and completes works in launch order; it never takes the GIL. The
-/// destructor finishes what was launched. In a forked child all calls fail with CommError.
+/// destructor finishes what was launched. In a forked child all calls fail with CommError and the destructor waits for
+/// nothing. Once a work is done, the communicator holds none of its buffers.
 /// `group` must be used by nobody else: message tags are counted.
 std::unique_ptr<Communicator> make_direct_exchange(c10::intrusive_ptr<c10d::ProcessGroup> group);
 

@@ -27,7 +27,8 @@ TEST(TypedJson, FloatsComeBackBitForBit) {
   std::mt19937_64 random(6);
   for (int round = 0; round < 100'000; ++round) {
     const auto value = std::bit_cast<double>(random());
-    if (std::isfinite(value)) ASSERT_EQ(std::bit_cast<uint64_t>(through_text(value)), std::bit_cast<uint64_t>(value));
+    if (!std::isfinite(value)) continue;
+    ASSERT_EQ(std::bit_cast<uint64_t>(through_text(value)), std::bit_cast<uint64_t>(value));
   }
   EXPECT_TRUE(std::isnan(through_text(std::nan(""))));
   EXPECT_EQ(through_text(-std::numeric_limits<double>::infinity()), -std::numeric_limits<double>::infinity());

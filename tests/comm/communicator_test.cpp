@@ -136,6 +136,19 @@ TEST(Communicator, AfterADeathEveryWaitFailsAtOnceAndNamesTheCollective) {
   });
 }
 
+TEST(Communicator, NobodyElseHoldsTheBuffersOnceWaitReturns) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    for (int round = 0; round < 200; ++round) {
+      const at::Tensor lane = at::ones({64});
+      communicator->reduce_scatter(lane, 1.0, at::kFloat, kTag).wait();
+      ASSERT_EQ(lane.storage().use_count(), 1) << "round " << round;
+      communicator->all_gather(lane, kTag).wait();
+      ASSERT_EQ(lane.storage().use_count(), 1) << "round " << round;
+    }
+  });
+}
+
 TEST(Communicator, AForkedChildIsRefused) {
   testing::run_on_ranks(2, [](RankContext& context) {
     const auto communicator = make_communicator(context.new_group(), at::kCPU);
@@ -151,6 +164,24 @@ TEST(Communicator, AForkedChildIsRefused) {
     }
     int status = 0;
     ::waitpid(child, &status, 0);
+    EXPECT_EQ(WEXITSTATUS(status), 7);
+    communicator->barrier(kTag);
+  });
+}
+
+TEST(Communicator, AForkedChildLetsGoOfItWithoutWaiting) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    auto communicator = make_communicator(context.new_group(), at::kCPU);
+    communicator->barrier(kTag);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);  // what would wait for ever dies of this
+      communicator.reset();
+      ::_exit(7);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
     EXPECT_EQ(WEXITSTATUS(status), 7);
     communicator->barrier(kTag);
   });

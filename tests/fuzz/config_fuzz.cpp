@@ -1,5 +1,4 @@
-// libFuzzer entry of the config loader: any bytes give a Config or a ConfigError. Not part of the normal build:
-//   clang++ -fsanitize=fuzzer,address,undefined with this file and the sources of core and config.
+// Fuzz target: any bytes give a Config or a ConfigError.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
