@@ -23,7 +23,7 @@ struct Line {
   std::string origin;
 };
 
-void collect(Fields fields, const std::string& path, const Provenance& from, std::vector<Line>& lines) {
+void collect(const Fields& fields, const std::string& path, const Provenance& from, std::vector<Line>& lines) {
   for (const auto& field : fields) {
     const std::string field_path = join_path(path, field.key);
     if (const auto* section = std::get_if<Section>(&field.target)) {

@@ -7,7 +7,7 @@
 namespace deepspeed::config {
 namespace {
 
-nlohmann::json collect(Fields fields) {
+nlohmann::json collect(const Fields& fields) {
   nlohmann::json result = nlohmann::json::object();
   for (const Field& field : fields) {
     if (const auto* section = std::get_if<Section>(&field.target)) {

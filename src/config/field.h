@@ -122,6 +122,7 @@ Field section_map(std::string key, std::map<std::string, T>& member) {
   group.add = [&member](const std::string& name) { return fields(member[name]); };
   group.items = [&member] {
     std::vector<std::pair<std::string, Fields>> items;
+    items.reserve(member.size());
     for (auto& [name, value] : member) items.emplace_back("." + name, fields(value));
     return items;
   };

@@ -14,7 +14,7 @@ constexpr size_t kShownSections = 3;
 
 // The schema never changes, so its paths are collected once: only bad or unusual configs ask for them.
 const std::set<std::string>& known_paths() {
-  static const std::set<std::string> paths = [] {
+  static const std::set<std::string> kPaths = [] {
     Config scratch;
     std::set<std::string> collected;
     walk_fields(fields(scratch), "", [&](const std::string& path, Field& field) {
@@ -24,7 +24,7 @@ const std::set<std::string>& known_paths() {
     });
     return collected;
   }();
-  return paths;
+  return kPaths;
 }
 
 }  // namespace

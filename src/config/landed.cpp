@@ -39,9 +39,9 @@ bool is_enabled(const nlohmann::json& section) {
 }
 
 bool is_later_optimizer(C c) {
-  static const std::vector<std::string> names = {"onebitadam", "zerooneadam", "onebitlamb", "muon",
-                                                 "muadam",     "muadamw",     "musgd"};
-  return c.optimizer && std::count(names.begin(), names.end(), lower_case(c.optimizer->type)) != 0;
+  static const std::vector<std::string> kNames = {"onebitadam", "zerooneadam", "onebitlamb", "muon",
+                                                  "muadam",     "muadamw",     "musgd"};
+  return c.optimizer && std::count(kNames.begin(), kNames.end(), lower_case(c.optimizer->type)) != 0;
 }
 
 bool compresses(C c) {
@@ -63,7 +63,7 @@ bool asks_for_activation_checkpointing(C c) {
 }  // namespace
 
 const std::vector<NotLanded>& not_landed() {
-  static const std::vector<NotLanded> table = {
+  static const std::vector<NotLanded> kTable = {
       // What is sharded and where it lives.
       {"zero_optimization.offload_optimizer.device",
        [](C c) { return leaves_device(c.zero_optimization.offload_optimizer); }, kRefused, "optimizer offload",
@@ -209,7 +209,7 @@ const std::vector<NotLanded>& not_landed() {
       {"memory_breakdown", [](C c) { return c.memory_breakdown; }, kIgnored, "the table of memory",
        "Nothing is printed."},
   };
-  return table;
+  return kTable;
 }
 
 void check_landed(Config& config) {

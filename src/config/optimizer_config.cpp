@@ -167,36 +167,36 @@ std::vector<std::string> required_scheduler_parameters(const std::string& type) 
 }
 
 const std::vector<std::string>& optimizer_names() {
-  static const std::vector<std::string> names = {
+  static const std::vector<std::string> kNames = {
       "adam",    "adamw", "sgd",        "adagrad",     "lion",       "lamb",     "muon",      "muadam",
       "muadamw", "musgd", "OneBitAdam", "ZeroOneAdam", "OneBitLamb", "Adadelta", "Adafactor", "Adamax",
       "ASGD",    "LBFGS", "NAdam",      "RAdam",       "RMSprop",    "Rprop",    "SparseAdam"};
-  return names;
+  return kNames;
 }
 
 const std::vector<std::string>& scheduler_names() {
-  static const std::vector<std::string> names = {"LRRangeTest",
-                                                 "OneCycle",
-                                                 "WarmupLR",
-                                                 "WarmupDecayLR",
-                                                 "WarmupCosineLR",
-                                                 "LambdaLR",
-                                                 "StepLR",
-                                                 "MultiStepLR",
-                                                 "MultiplicativeLR",
-                                                 "ConstantLR",
-                                                 "LinearLR",
-                                                 "ExponentialLR",
-                                                 "SequentialLR",
-                                                 "PolynomialLR",
-                                                 "CosineAnnealingLR",
-                                                 "ChainedScheduler",
-                                                 "CyclicLR",
-                                                 "OneCycleLR",
-                                                 "SWALR",
-                                                 "ReduceLROnPlateau",
-                                                 "CosineAnnealingWarmRestarts"};
-  return names;
+  static const std::vector<std::string> kNames = {"LRRangeTest",
+                                                  "OneCycle",
+                                                  "WarmupLR",
+                                                  "WarmupDecayLR",
+                                                  "WarmupCosineLR",
+                                                  "LambdaLR",
+                                                  "StepLR",
+                                                  "MultiStepLR",
+                                                  "MultiplicativeLR",
+                                                  "ConstantLR",
+                                                  "LinearLR",
+                                                  "ExponentialLR",
+                                                  "SequentialLR",
+                                                  "PolynomialLR",
+                                                  "CosineAnnealingLR",
+                                                  "ChainedScheduler",
+                                                  "CyclicLR",
+                                                  "OneCycleLR",
+                                                  "SWALR",
+                                                  "ReduceLROnPlateau",
+                                                  "CosineAnnealingWarmRestarts"};
+  return kNames;
 }
 
 }  // namespace deepspeed::config

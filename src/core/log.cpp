@@ -52,13 +52,13 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }  // namespace
 
 LogLevel parse_log_level(std::string_view name) {
-  static const std::unordered_map<std::string_view, LogLevel> names = {{"debug", LogLevel::kDebug},
-                                                                       {"info", LogLevel::kInfo},
-                                                                       {"warning", LogLevel::kWarning},
-                                                                       {"error", LogLevel::kError},
-                                                                       {"critical", LogLevel::kError}};
-  const auto found = names.find(name);
-  DS_CHECK(found != names.end(), ValueError, "[core] log level: got \"", name,
+  static const std::unordered_map<std::string_view, LogLevel> kNames = {{"debug", LogLevel::kDebug},
+                                                                        {"info", LogLevel::kInfo},
+                                                                        {"warning", LogLevel::kWarning},
+                                                                        {"error", LogLevel::kError},
+                                                                        {"critical", LogLevel::kError}};
+  const auto found = kNames.find(name);
+  DS_CHECK(found != kNames.end(), ValueError, "[core] log level: got \"", name,
            "\", expected debug, info, warning, error or critical");
   return found->second;
 }

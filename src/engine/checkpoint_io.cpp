@@ -26,21 +26,21 @@ constexpr comm::Tag kTag{.step = 0, .phase = comm::Phase::kCheckpoint, .unit = -
 const std::string kOwnedPrefix = "optimizer.";
 
 io::ElementType element_type_of(c10::ScalarType type) {
-  static const std::map<c10::ScalarType, io::ElementType> types = {{at::kFloat, io::ElementType::kFloat32},
-                                                                   {at::kDouble, io::ElementType::kFloat64},
-                                                                   {at::kHalf, io::ElementType::kFloat16},
-                                                                   {at::kBFloat16, io::ElementType::kBFloat16},
-                                                                   {at::kLong, io::ElementType::kInt64},
-                                                                   {at::kInt, io::ElementType::kInt32},
-                                                                   {at::kShort, io::ElementType::kInt16},
-                                                                   {at::kChar, io::ElementType::kInt8},
-                                                                   {at::kByte, io::ElementType::kUint8},
-                                                                   {at::kBool, io::ElementType::kBool},
-                                                                   {at::kComplexFloat, io::ElementType::kComplex64},
-                                                                   {at::kFloat8_e4m3fn, io::ElementType::kFloat8E4m3},
-                                                                   {at::kFloat8_e5m2, io::ElementType::kFloat8E5m2}};
-  const auto found = types.find(type);
-  DS_CHECK(found != types.end(), NotSupported, "[engine.checkpoint] tensors of type ", c10::toString(type),
+  static const std::map<c10::ScalarType, io::ElementType> kTypes = {{at::kFloat, io::ElementType::kFloat32},
+                                                                    {at::kDouble, io::ElementType::kFloat64},
+                                                                    {at::kHalf, io::ElementType::kFloat16},
+                                                                    {at::kBFloat16, io::ElementType::kBFloat16},
+                                                                    {at::kLong, io::ElementType::kInt64},
+                                                                    {at::kInt, io::ElementType::kInt32},
+                                                                    {at::kShort, io::ElementType::kInt16},
+                                                                    {at::kChar, io::ElementType::kInt8},
+                                                                    {at::kByte, io::ElementType::kUint8},
+                                                                    {at::kBool, io::ElementType::kBool},
+                                                                    {at::kComplexFloat, io::ElementType::kComplex64},
+                                                                    {at::kFloat8_e4m3fn, io::ElementType::kFloat8E4m3},
+                                                                    {at::kFloat8_e5m2, io::ElementType::kFloat8E5m2}};
+  const auto found = kTypes.find(type);
+  DS_CHECK(found != kTypes.end(), NotSupported, "[engine.checkpoint] tensors of type ", c10::toString(type),
            " cannot be saved");
   return found->second;
 }

@@ -272,10 +272,10 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
   reducer->fill_missing();
   views->adopt_replaced();
   views->take_back();
-  const zero::StepResult result = boundary_step->inspect({.loss_scale = scaler.scale(),
-                                                          .gradient_clipping = config.gradient_clipping,
-                                                          .check_overflow = engine::checks_overflow(config),
-                                                          .step = progress.global_steps});
+  zero::StepResult result = boundary_step->inspect({.loss_scale = scaler.scale(),
+                                                    .gradient_clipping = config.gradient_clipping,
+                                                    .check_overflow = engine::checks_overflow(config),
+                                                    .step = progress.global_steps});
   if (result.overflow) return result;
   if (is_external()) {
     step_external(result);

@@ -72,8 +72,8 @@ uint32_t detail::crc32c_by_tables(const void* data, size_t bytes, uint32_t previ
 }
 
 uint32_t crc32c(const void* data, size_t bytes, uint32_t previous) {
-  static const bool by_instruction = has_instruction();
-  return by_instruction ? crc32c_by_instruction(data, bytes, previous)
+  static const bool kByInstruction = has_instruction();
+  return kByInstruction ? crc32c_by_instruction(data, bytes, previous)
                         : detail::crc32c_by_tables(data, bytes, previous);
 }
 
