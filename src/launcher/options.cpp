@@ -22,7 +22,8 @@ constexpr const char* kExamples = R"(Examples:
       a C++ program, on GPUs 0 and 2
 
 Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in its environment.
-When a rank fails, all others are ended and the exit code is that rank's own, or 128 + its signal.)";
+When a rank fails, all others are ended and the exit code is that rank's own, or 128 + its signal. Ctrl-C and SIGTERM
+are passed on, and ranks get 30 seconds to save; a second one kills them.)";
 
 class HelpFormatter final : public CLI::Formatter {
  public:

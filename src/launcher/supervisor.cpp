@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFailureGrace{2000};  // before SIGKILL; 5 s in all is the promise, on a busy host too
 constexpr milliseconds kSignalGrace{30000};  // as schedulers give: enough to write a checkpoint
+constexpr milliseconds kEcho{300};           // `timeout` and shells send one signal twice: to us, and to our group
 constexpr milliseconds kSilence{2000};       // after a signal, before we say what is waited for
 constexpr milliseconds kKillInterval{50};    // between two looks for processes that are left
 constexpr milliseconds kLastPatience{5000};  // for processes that SIGKILL does not end (stuck in the kernel)
@@ -157,8 +158,10 @@ void Supervisor::take_signal(const ReceivedSignal& signal) {
   if (signal.number == SIGWINCH) return console_->resize();
   if (signal.number == SIGTSTP) return suspend_together();
   if (signal.number == SIGUSR1 || signal.number == SIGUSR2) return signal_ranks(signal.number);
+  if (signal.number == received_signal_ && Clock::now() - received_at_ < kEcho) return;
   if (state_ != State::kRunning) return begin_killing();  // the user is in a hurry
   received_signal_ = signal.number;
+  received_at_ = Clock::now();
   // A rank in our own process group has got a Ctrl-C already, and a second one would break its clean-up.
   const bool have_it = signal.is_from_terminal && shares_terminal();
   const int passed_on =

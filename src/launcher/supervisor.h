@@ -20,10 +20,10 @@ namespace deepspeed::launcher {
 /// The first rank that fails, or a signal to the launcher, ends the launch: every descendant gets that signal (SIGTERM
 /// for a failure, and for SIGALRM), and SIGKILL later: 2 seconds after a failure, for the others wait for a peer that
 /// is gone; 30 seconds after a signal, for ranks may save first, but 2 once all ranks are gone; at once on a second
-/// signal. SIGUSR1 and SIGUSR2 are for the ranks and go to them alone. The launcher is a child subreaper, so a
-/// grandchild whose parent is gone becomes its child: when it has no children left, nothing of the launch is left. If
-/// all ranks succeed, processes that they left running on purpose stay. If the launcher itself is killed, the kernel
-/// kills the ranks. One thread, the main one.
+/// signal (the same one within 0.3 s is its echo). SIGUSR1 and SIGUSR2 are for the ranks and go to them alone. The
+/// launcher is a child subreaper, so a grandchild whose parent is gone becomes its child: when it has no children left,
+/// nothing of the launch is left. If all ranks succeed, processes that they left running on purpose stay. If the
+/// launcher itself is killed, the kernel kills the ranks. One thread, the main one.
 class Supervisor {
  public:
   Supervisor(const LaunchPlan& plan, std::string host_name);
@@ -79,6 +79,7 @@ class Supervisor {
   bool has_children_ = true;
   const Rank* first_failure_ = nullptr;
   int received_signal_ = 0;
+  Clock::time_point received_at_;
 };
 
 }  // namespace deepspeed::launcher

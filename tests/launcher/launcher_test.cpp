@@ -183,9 +183,18 @@ TEST_F(LauncherTest, SecondSignalEndsRanksThatDoNotListen) {
   launch.read_until("ready", 2);
   ::kill(launch.pid(), SIGINT);
   launch.read_until("heard", 2);
-  ::kill(launch.pid(), SIGINT);
+  ::kill(launch.pid(), SIGTERM);  // another one: the same at once would be taken for an echo of the first
   EXPECT_EQ(launch.wait(), 128 + SIGINT);
   EXPECT_TRUE(is_gone(launch.number_after("pid0")));
+}
+
+// GNU timeout sends its signal to the program and to its group, so that a program gets it twice.
+TEST_F(LauncherTest, ASignalThatComesTwiceAtOnceCountsOnce) {
+  auto launch = start(2, "trap 'sleep 1; echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
+  launch.read_until("ready", 2);
+  for (int i = 0; i < 100; ++i) ::kill(launch.pid(), SIGTERM);
+  EXPECT_EQ(launch.wait(), 128 + SIGTERM);
+  EXPECT_EQ(occurrences(launch.out(), "saved"), 2);
 }
 
 // Longer than what ranks get after a failure.

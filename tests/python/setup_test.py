@@ -1,4 +1,5 @@
-"""scripts/setup: which torch it uses. The torches here are empty packages with a version."""
+"""scripts/setup: which torch it uses, and what it asks apt for. The torches here are empty packages with a version, and
+apt-get is a script that says what it was asked for."""
 
 from __future__ import annotations
 
@@ -69,3 +70,62 @@ def test_a_torch_out_of_range_stops_with_one_sentence(tmp_path: Path, version: s
     assert result.stderr.count("\n") == 1
     assert f"has torch {version}, and deepspeed-cpp needs 2.11 to 2.13: set PYTHON" in result.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def call(functions: str, folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Runs `code` after the functions of scripts/setup.d/`functions`, where as_root is anybody."""
+    script = f"""
+        set -euo pipefail
+        say() {{ echo "$*"; }}
+        die() {{ echo "$*" >&2; exit 1; }}
+        source {ROOT}/scripts/setup.d/{functions}
+        as_root() {{ "$@"; }}
+        {code}"""
+    return subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("python", ["python3", "python3.99"])
+def test_all_packages_of_a_missing_interpreter_are_asked_for(tmp_path: Path, python: str) -> None:
+    code = f"python={python}; command() {{ return 1; }}; missing_packages"
+    assert f"{python} {python}-venv {python}-dev" in call("system.sh", tmp_path, code).stdout.splitlines()
+
+
+def test_a_wrong_path_of_an_interpreter_is_said(tmp_path: Path) -> None:
+    result = call("system.sh", tmp_path, "python=/no/such/python; missing_packages")
+    assert "there is no /no/such/python. Set PYTHON" in result.stderr
+
+
+APT_GET = """
+apt-get() {  # the package lists do not know libfmt-dev before an update; libhwy1t64 and libhwy0 are of other releases
+  echo "$*" >> "$OLDPWD/asked"
+  case "$*" in
+    "update -qq") touch updated ;;
+    "download libfmt-dev") [ -e "$OLDPWD/updated" ] && touch libfmt-dev_1.deb ;;
+    "download libhwy1t64" | "download libhwy0") return 1 ;;
+    download*) touch "$2_1.deb" ;;
+  esac
+}
+unpack_debs() {
+  mkdir -p .deps/include/{nlohmann,CLI,fmt,spdlog,hwy,gtest,gloo}
+  touch .deps/include/{nlohmann/json.hpp,CLI/CLI.hpp,fmt/format.h,spdlog/spdlog.h,hwy/highway.h,gtest/gtest.h}
+  touch .deps/include/gloo/context.h
+}
+OLDPWD="$PWD"
+install_third_party
+"""
+
+
+def test_package_lists_that_miss_one_package_are_updated(tmp_path: Path) -> None:
+    result = call("third_party.sh", tmp_path, APT_GET)
+    assert result.returncode == 0, result.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked.count("update -qq") == 1
+    assert asked.count("download libfmt-dev") == 2
+    assert (tmp_path / ".deps/.stamp-1").exists()
+
+
+def test_a_missing_package_that_stays_missing_is_named(tmp_path: Path) -> None:
+    result = call("third_party.sh", tmp_path, "apt-get() { return 0; }; install_third_party")
+    assert result.returncode == 1
+    assert "these packages cannot be downloaded: nlohmann-json3-dev" in result.stderr
+    assert not (tmp_path / ".deps/.stamp-1").exists()
