@@ -186,8 +186,6 @@ const std::vector<NotLanded>& not_landed() {
        "DeepCompile, which this section tunes,", "It has no effect."},
       {"dump_state", [](C c) { return c.dump_state; }, kIgnored, "the dump of the engine's state",
        "engine.print_effective_config() prints the config."},
-      {"disable_python_gc", [](C c) { return c.disable_python_gc; }, kIgnored,
-       "switching Python's garbage collector off", "Call gc.disable() in the script."},
       {"zero_optimization.ignore_unused_parameters", [](C c) { return !c.zero_optimization.ignore_unused_parameters; },
        kIgnored, "an error for parameters without a gradient", "Their gradients count as zero."},
       {"graph_harvesting", [](C c) { return c.graph_harvesting; }, kIgnored, "graph harvesting", "It has no effect."},

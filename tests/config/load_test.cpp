@@ -252,7 +252,7 @@ TEST(Load, OldAndNewNameTogetherAreAnError) {
 
 TEST(Load, WhatHasNotLandedIsRefusedOrWarnedAboutByName) {
   for (const char* text :
-       {R"({"zero_optimization": {"stage": 3}})", R"({"zero_optimization": {"offload_optimizer": {"device": "cpu"}}})",
+       {R"({"zero_optimization": {"mics_shard_size": 2}})", R"({"zero_optimization": {"offload_optimizer": {"device": "cpu"}}})",
         R"({"sequence_parallel_size": 2})", R"({"tensor_parallel": {"autotp_size": 2}})",
         R"({"optimizer": {"type": "OneBitAdam"}})", R"({"optimizer": {"type": "Muon"}})",
         R"({"torch_autocast": {"enabled": true}})", R"({"sparse_attention": {}})", R"({"elasticity": {"enabled": 1}})",
@@ -260,8 +260,8 @@ TEST(Load, WhatHasNotLandedIsRefusedOrWarnedAboutByName) {
         R"({"checkpoint": {"load_universal": true}})", R"({"zero_optimization": {"zero_quantized_weights": true}})"}) {
     expect_part(load_error(text), "is not built yet");
   }
-  expect_part(load_error("{\"zero_optimization\":\n{\"stage\": 3}}"),
-              "zero_optimization.stage (test.json, line 2): got 3, but ZeRO stage 3 is not built yet. Use 0, 1 or 2.");
+  expect_part(load_error("{\n\"zero_optimization\": {\"mics_shard_size\": 2}}"),
+              "zero_optimization.mics_shard_size (test.json, line 2): got 2, but MiCS sharding is not built yet. Use -1.");
   expect_part(all_warnings(load(R"({"tensorboard": {"enabled": true}})")), "tensorboard.enabled");
   expect_part(all_warnings(load(R"({"aio": {"queue_depth": 32}})")), "aio");
   EXPECT_EQ(all_warnings(load(R"({"tensorboard": {"enabled": false}, "elasticity": {"enabled": false}})")), "");

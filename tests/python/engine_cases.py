@@ -285,7 +285,8 @@ def case_mistakes_are_named() -> None:
     assert "zero_optimization" in message(
         lambda: initialize(make_net(), {**config(), "zero_optimizaton": {}}), ValueError
     )
-    assert "stage" in message(lambda: initialize(make_net(), config(3, optimizer=sgd)), ValueError)
+    later = {**config(optimizer=sgd), "zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}}
+    assert "offload" in message(lambda: initialize(make_net(), later), ValueError)
     assert "train_batch_size" in message(
         lambda: initialize(make_net(), {**config(optimizer=sgd), "train_batch_size": 5}), ValueError
     )
