@@ -193,7 +193,7 @@ TEST(Load, ValuesThatChangeNothingAreNamed) {
         R"({"zero_optimization": {"stage": 2, "compute_grad_norm": false}})",
         R"({"data_types": {"keep_in_fp32_modules": ["norm"]}})", R"({"disable_allgather": true})",
         R"({"checkpoint": {"tag_validation": "fail"}})", R"({"checkpoint": {"checkpoint_serialization": false}})",
-        R"({"dump_state": true})", R"({"disable_python_gc": true})", R"({"compile": {"double_buffer": false}})",
+        R"({"dump_state": true})", R"({"compile": {"double_buffer": false}})",
         R"({"pipeline": {"use_reentrant": false}})"}) {
     const json keys = json::parse(text);
     EXPECT_EQ(load(text).warnings.size(), 1U) << text;
