@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        return f"{self.system} {self.stage}" if self.system in ("ours", "deepspeed") else self.system
+        return f"{self.system} {self.stage}" if self.system in ("ours", "deepspeed", "fsdp2") else self.system
 
     @property
     def python(self) -> Path:

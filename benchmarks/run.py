@@ -30,6 +30,9 @@ ENTRIES = (
     Entry("ours", 2),
     Entry("deepspeed", 2),
     Entry("fsdp2", 2),
+    Entry("ours", 3),
+    Entry("deepspeed", 3),
+    Entry("fsdp2", 3),
 )
 # What the peer compiles at its first use, here outside the timing.
 _COMPILE_PEER = """

@@ -7,6 +7,8 @@ clipping, of the last step.
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import warnings
 from typing import Any
 
@@ -24,10 +26,12 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def make_system(name: str, model: nn.Module, *, stage: int, dtype: torch.dtype, batch_size: int) -> Any:
-    """Takes the model over; the process group exists. `stage` concerns ours and deepspeed only."""
+    """Takes the model over; the process group exists. `stage` concerns ours, deepspeed and fsdp2 (2 or 3) only."""
     if name in ("ours", "deepspeed"):
         return DeepSpeed(model, deepspeed_config(name, stage, dtype, batch_size))
-    return {"alone": Alone, "ddp": Ddp, "fsdp2": Fsdp2}[name](model, dtype)
+    if name == "fsdp2":
+        return Fsdp2(model, dtype, reshard=stage == 3)
+    return {"alone": Alone, "ddp": Ddp}[name](model, dtype)
 
 
 class System:
@@ -103,17 +107,18 @@ class Ddp(System):
 
 
 class Fsdp2(System):
-    """One group a block, the rest in the root's; parameters stay gathered between forward and backward (as ZeRO-2)."""
+    """One group a block, the rest in the root's; parameters stay gathered between forward and backward (as ZeRO-2), or
+    are gathered twice (`reshard`, as ZeRO-3)."""
 
-    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, model: nn.Module, dtype: torch.dtype, reshard: bool) -> None:
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         policy = MixedPrecisionPolicy()
         if dtype != torch.float32:
             policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
         for block in model.blocks:
-            fully_shard(block, reshard_after_forward=False, mp_policy=policy)
-        fully_shard(model, reshard_after_forward=False, mp_policy=policy)
+            fully_shard(block, reshard_after_forward=reshard, mp_policy=policy)
+        fully_shard(model, reshard_after_forward=reshard, mp_policy=policy)
         super().__init__(model)
 
     def grad_norm(self) -> float:
@@ -167,3 +172,4 @@ def deepspeed_config(name: str, stage: int, dtype: torch.dtype, batch_size: int)
 
 
 PEER_ZERO: dict[str, Any] = {"overlap_comm": True, "reduce_bucket_size": 500_000_000}
+PEER_ZERO |= json.loads(os.environ.get("BENCH_PEER_ZERO", "{}"))  # to look for better ones

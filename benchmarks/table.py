@@ -11,7 +11,9 @@ from typing import Any
 
 # Relative, against DDP: the loss of the last step (mean over the ranks) and the gradient norm of the first.
 TOLERANCE = {"fp32": 2e-3, "bf16": 2e-2}
-_OURS_FOR = {"ddp": "ours 0", "fsdp2": "ours 2"} | {f"deepspeed {stage}": f"ours {stage}" for stage in (0, 1, 2)}
+_OURS_FOR = {"ddp": "ours 0", "fsdp2 2": "ours 2", "fsdp2 3": "ours 3"} | {
+    f"deepspeed {stage}": f"ours {stage}" for stage in (0, 1, 2, 3)
+}
 _TITLES = ("system", "step, s", "x alone", "ours is faster, x", "off by", "peak RSS, MiB", "held, MiB", "formula, MiB")
 
 Records = list[dict[str, Any]]

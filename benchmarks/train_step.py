@@ -62,7 +62,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--system", choices=systems.NAMES, required=True)
-    parser.add_argument("--stage", type=int, choices=(0, 1, 2), default=0, help="ours and deepspeed only")
+    parser.add_argument("--stage", type=int, choices=(0, 1, 2, 3), default=0, help="of ours, deepspeed and fsdp2")
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="fp32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", choices=tuple(SHAPES), default="42m", help="tiny: to try the program, not to time")
