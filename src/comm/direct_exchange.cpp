@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -91,38 +92,34 @@ struct Operation {
   std::vector<c10::intrusive_ptr<c10d::Work>> in_flight;
 };
 
-/// The others' parts may be of a narrower type; the sum is made in own's.
-void sum_in_rank_order(const Sum& sum) {
+/// The others' parts may be of a narrower type; the sum is made in own's. `block` holds kBlockNumel of any type.
+void sum_in_rank_order(const Sum& sum, double* block) {
   const at::Tensor& own = sum.own;
   const std::vector<at::Tensor>& parts = sum.parts;
   const core::Dtype dtype = tensor::to_dtype(own.scalar_type());
   const auto address = [](const at::Tensor& part, int64_t begin) {
     return static_cast<char*>(part.data_ptr()) + begin * part.element_size();
   };
-  std::vector<double> block(kBlockNumel);  // aligned for every type
   for (int64_t begin = 0; begin < own.numel(); begin += kBlockNumel) {
     const int64_t numel = std::min(kBlockNumel, own.numel() - begin);
     for (size_t r = 0; r < parts.size(); ++r) {
       const core::Dtype from = tensor::to_dtype(parts[r].scalar_type());
       const auto add = r == 0 ? &kernels::scale_copy : &kernels::scale_add;
-      add(block.data(), dtype, address(parts[r], begin), from, numel, 1.0);
+      add(block, dtype, address(parts[r], begin), from, numel, 1.0);
     }
-    kernels::scale_copy(address(own, begin), dtype, block.data(), dtype, numel, sum.scale);
+    kernels::scale_copy(address(own, begin), dtype, block, dtype, numel, sum.scale);
   }
 }
 
-class DirectExchange final : public Communicator {
+/// Thread, group and queue. Only the process that made it may destroy it.
+class Exchange final : public Communicator {
  public:
-  explicit DirectExchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
+  explicit Exchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
       : group_(std::move(group)), rank_(group_->getRank()), size_(group_->getSize()), pid_(::getpid()), thread_([this] {
           run();
         }) {}
 
-  ~DirectExchange() override {
-    if (::getpid() != pid_) {  // a forked child has no such thread
-      thread_.detach();
-      return;
-    }
+  ~Exchange() override {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -296,7 +293,7 @@ class DirectExchange final : public Communicator {
     if (!broken_) {
       try {
         for (const auto& message : operation.in_flight) message->wait();
-        for (const Sum& sum : operation.sums) sum_in_rank_order(sum);
+        for (const Sum& sum : operation.sums) sum_in_rank_order(sum, block_.get());
       } catch (...) {
         fail(operation);
       }
@@ -348,7 +345,37 @@ class DirectExchange final : public Communicator {
   // Only the thread's own:
   std::exception_ptr broken_;
   std::vector<at::Tensor> staging_;  // kept buffers, at most kPostedAtOnce per size in use
-  std::thread thread_;               // last: starts when everything else is there
+  const std::unique_ptr<double[]> block_{new double[kBlockNumel]};  // of a sum; aligned for every type
+  std::thread thread_;                                              // last: starts when everything else is there
+};
+
+/// A forked child has neither the thread nor the group's, so that their locks and joins would wait for ever: there the
+/// exchange is let go, not destroyed.
+class DirectExchange final : public Communicator {
+ public:
+  explicit DirectExchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
+      : pid_(::getpid()), exchange_(std::make_unique<Exchange>(std::move(group))) {}
+  ~DirectExchange() override {
+    if (::getpid() != pid_) static_cast<void>(exchange_.release());
+  }
+
+  int rank() const override { return exchange_->rank(); }
+  int size() const override { return exchange_->size(); }
+  c10::Device control_device() const override { return exchange_->control_device(); }
+  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+    return exchange_->reduce_scatter(lanes, scale, wire, tag);
+  }
+  Work all_gather(at::TensorList lanes, const Tag& tag) override { return exchange_->all_gather(lanes, tag); }
+  Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
+    return exchange_->all_reduce(values, scale, tag);
+  }
+  Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
+    return exchange_->broadcast(values, root, tag);
+  }
+
+ private:
+  const int pid_;
+  std::unique_ptr<Exchange> exchange_;
 };
 
 }  // namespace
