@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/graph_task.h>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
 #include <algorithm>
@@ -141,6 +142,7 @@ void TrainingEngine::Impl::build_layout(bool first) {
   boundary_step->parameter_steps() = std::move(steps);
   if (is_external()) owner_step = std::make_unique<zero::OwnerStep>(*store, data());
   reducer->on_unannounced_backward([this] {
+    views->prepare_backward(*reducer);
     torch::autograd::Engine::get_default_engine().queue_callback([this] { end_backward(); });
     return settings(true);
   });
@@ -193,7 +195,10 @@ void TrainingEngine::Impl::follow_requires_grad() {
 
 void TrainingEngine::Impl::before_forward(int module) {
   check_alive();
-  if (module == 0) views->take_back();
+  if (module == 0) {
+    drop_broken_backward();
+    views->take_back();
+  }
   if (at_step_start) {
     at_step_start = false;
     store->reattach_parameters();
@@ -214,7 +219,8 @@ zero::Reducer::BackwardSettings TrainingEngine::Impl::settings(bool scale_wrt_ga
 void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
   check_alive();
   check_optimizer("backward");
-  views->take_back();
+  drop_broken_backward();
+  views->prepare_backward(*reducer);
   reducer->begin_backward(settings(scale_wrt_gas));
 }
 
@@ -227,6 +233,13 @@ void TrainingEngine::Impl::end_backward() {
 void TrainingEngine::Impl::abandon_backward() {
   has_local_gradients = false;
   reducer->abandon_backward();
+}
+
+// A plain loss.backward() that threw did so past us: autograd drops its callbacks then.
+void TrainingEngine::Impl::drop_broken_backward() {
+  if (!reducer->in_backward() || torch::autograd::get_current_graph_task_id() != -1) return;
+  core::log_warning("[engine] a backward ended with an exception: the gradients since the last step are dropped");
+  abandon_backward();
 }
 
 bool TrainingEngine::Impl::is_boundary() const {
@@ -295,6 +308,7 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   DS_CHECK(no_sync_depth == 0, ValueError,
            "[engine] step() inside no_sync(): leave the context first, the step needs the reduced gradients");
   const at::NoGradGuard no_grad;
+  drop_broken_backward();
   StepOutcome outcome{.at_boundary = is_boundary(), .applied = false};
   ++progress.micro_steps;
   at_step_start = at_step_start || outcome.at_boundary;

@@ -38,6 +38,7 @@ struct TrainingEngine::Impl {
   void begin_backward(bool scale_wrt_gas);
   void end_backward();
   void abandon_backward();
+  void drop_broken_backward();
   void follow_requires_grad();
   bool is_boundary() const;
   StepOutcome step(const std::vector<GroupValues>& groups);

@@ -1,0 +1,153 @@
+// One rank, small models: what the engine promises about gradients, masters, layouts and mistakes.
+#include "deepspeed/detail/training_engine.h"
+
+#include <gtest/gtest.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <stdexcept>
+
+#include "deepspeed/deepspeed.h"
+#include "support/ranks.h"
+
+namespace deepspeed::testing {
+namespace {
+
+namespace nn = torch::nn;
+using detail::TrainingEngine;
+
+const char* const kSgd = R"({"type": "SGD", "params": {"lr": 0.1}})";
+const char* const kAdam = R"({"type": "Adam", "params": {"lr": 0.01}})";
+
+struct Setup {
+  int stage = 0;
+  int accumulation = 1;
+  std::string optimizer = kSgd;  ///< "": none in the config
+  std::string more;              ///< further keys, each followed by a comma
+};
+
+std::string config_text(const Setup& setup) {
+  const std::string steps = std::to_string(setup.accumulation);
+  return R"({"train_batch_size": )" + steps + R"(, "gradient_accumulation_steps": )" + steps +
+         R"(, "gradient_clipping": 0, )" + setup.more +
+         (setup.optimizer.empty() ? "" : R"("optimizer": )" + setup.optimizer + ", ") +
+         R"("zero_optimization": {"stage": )" + std::to_string(setup.stage) + "}}";
+}
+
+template <class Module>
+std::unique_ptr<TrainingEngine> make_engine(const Module& model, const Setup& setup) {
+  return std::make_unique<TrainingEngine>(detail::describe(*model, {}), config_text(setup), nullptr);
+}
+
+/// Four weights: the gradient of loss(c) is c in each.
+struct Line {
+  Line() { model->weight.detach().fill_(1.0); }
+  at::Tensor loss(TrainingEngine& engine, double factor) {
+    engine.before_forward(0);
+    return model->forward(at::full({1, 4}, factor, model->weight.options().requires_grad(false))).sum();
+  }
+  void step(TrainingEngine& engine, double factor) {
+    engine.backward(loss(engine, factor), false, true);
+    engine.step({});
+  }
+  at::Tensor& gradient() { return model->weight.mutable_grad(); }
+  double value() { return model->weight.detach()[0][0].item<double>(); }
+
+  nn::Linear model{nn::LinearOptions(4, 1).bias(false)};
+};
+
+template <class Action>
+std::string message_of(const Action& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+#define EXPECT_MESSAGE(action, part) \
+  EXPECT_NE(message_of([&] { action; }).find(part), std::string::npos) << message_of([&] { action; })
+
+// --- gradients -----------------------------------------------------------------------------------------------------
+
+TEST(TrainingEngine, TwoPlainBackwardsWithNoForwardBetweenThemAddUp) {
+  for (const int stage : {0, 1, 2}) {
+    for (const int accumulation : {1, 2}) {
+      Line line;
+      const auto engine = make_engine(line.model, {.stage = stage, .accumulation = accumulation});
+      for (int step = 0; step < 2; ++step) {
+        const at::Tensor first = line.loss(*engine, 1.0);
+        const at::Tensor second = line.loss(*engine, 2.0);
+        first.backward();
+        second.backward();
+        engine->set_gradient_accumulation_boundary(true);
+        engine->step({});
+        EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 6.0 / accumulation)
+            << "stage " << stage << ", accumulation " << accumulation;
+      }
+    }
+  }
+}
+
+TEST(TrainingEngine, AGradientReplacedInMidAccumulationCountsOnce) {
+  for (const int stage : {0, 1}) {
+    for (const bool plain : {false, true}) {
+      Line line;
+      const auto engine = make_engine(line.model, {.stage = stage, .accumulation = 2});
+      const auto backward = [&](double factor) {
+        const at::Tensor loss = line.loss(*engine, factor);
+        plain ? loss.backward() : engine->backward(loss, false, true);
+        engine->step({});
+      };
+      backward(1.0);
+      ASSERT_TRUE(line.gradient().defined());
+      line.gradient() = line.gradient() * 10.0;
+      backward(2.0);
+      EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 2.0 * (10.0 + 2.0) / 2) << stage << plain;
+      backward(1.0);
+      backward(2.0);
+      EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 2.0 * (1.0 + 2.0) / 2) << "the next window";
+    }
+  }
+}
+
+TEST(TrainingEngine, AReducedGradientThatIsReplacedBeforeALaterBackwardCountsOnce) {
+  Line line;
+  const auto engine = make_engine(line.model, {.stage = 0});
+  engine->backward(line.loss(*engine, 1.0), false, true);
+  line.gradient() = line.gradient() * 10.0;
+  engine->backward(line.loss(*engine, 2.0), false, true);
+  engine->step({});
+  EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 2.0 * (10.0 + 2.0));
+}
+
+TEST(TrainingEngine, APlainBackwardThatThrewLeavesTheNextOnesRight) {
+  for (const int stage : {0, 1, 2}) {
+    nn::Sequential model(nn::Linear(4, 4), nn::Linear(4, 1));
+    const auto engine = make_engine(model, {.stage = stage});
+    at::Tensor first = model->parameters().front();
+    const unsigned hook =
+        first.register_hook([](const at::Tensor&) -> at::Tensor { throw std::runtime_error("user's hook"); });
+    const auto loss = [&] {
+      engine->before_forward(0);
+      return model->forward(at::ones({1, 4})).sum();
+    };
+    EXPECT_THROW(loss().backward(), std::runtime_error);
+    first.remove_hook(hook);
+    for (int step = 0; step < 2; ++step) {
+      const at::Tensor before = first.detach().clone();
+      loss().backward();
+      engine->step({});
+      EXPECT_GT(engine->global_grad_norm().value(), 0.0) << "stage " << stage;
+      EXPECT_FALSE(at::equal(before, first)) << "stage " << stage;
+    }
+  }
+}
+
+// ----------------------------------------------------------------------------------------
+
+}  // namespace
+}  // namespace deepspeed::testing
