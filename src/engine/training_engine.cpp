@@ -78,6 +78,18 @@ void TrainingEngine::Impl::adopt_parameters() {
     parameter_index[parameter.name] = parameters.size();
     parameters.push_back({parameter.name, parameter.tensor, parameter.group});
   }
+  check_loose_parameters();
+  claim.claim(parameters);
+}
+
+void TrainingEngine::Impl::check_loose_parameters() const {
+  const bool trains = config.optimizer || !model.optimizer_type.empty();
+  for (const ParameterDescription& parameter : loose_parameters) {
+    DS_CHECK(!(trains && parameter.group >= 0 && parameter.tensor.requires_grad()), NotSupported, "[engine] parameter ",
+             parameter.name, " is ", c10::toString(parameter.tensor.scalar_type()),
+             " and requires a gradient: trainable parameters are float32, bfloat16 or float16. Freeze it with "
+             "requires_grad_(False), or keep it in one of those types (a complex one as view_as_real).");
+  }
 }
 
 void TrainingEngine::Impl::choose_optimizer() {
@@ -201,6 +213,7 @@ void TrainingEngine::Impl::before_forward(int module) {
   }
   if (at_step_start) {
     at_step_start = false;
+    check_loose_parameters();
     store->reattach_parameters();
     follow_requires_grad();
     reducer->refresh_hooks();
@@ -359,6 +372,7 @@ void TrainingEngine::destroy() {
   impl_->store->release_parameters();
   impl_->store.reset();
   impl_->mesh.reset();
+  impl_->claim.release();
 }
 
 void TrainingEngine::before_forward(int module) { impl_->before_forward(module); }

@@ -10,6 +10,7 @@
 #include "comm/mesh.h"
 #include "config/config.h"
 #include "deepspeed/detail/training_engine.h"
+#include "engine/parameter_claim.h"
 #include "optim/hyperparameters.h"
 #include "optim/range_optimizer.h"
 #include "optim/schedules.h"
@@ -27,6 +28,7 @@ struct TrainingEngine::Impl {
 
   // set-up
   void adopt_parameters();
+  void check_loose_parameters() const;
   void choose_optimizer();
   void build_layout(bool first);
   void broadcast_buffers();
@@ -64,6 +66,7 @@ struct TrainingEngine::Impl {
   std::vector<tensor::NamedParameter> parameters;      // those that lanes hold
   std::vector<ParameterDescription> loose_parameters;  // integers and the like: stay where they are
   std::map<std::string, size_t> parameter_index;
+  engine::ParameterClaim claim;
   std::string optimizer_type;                           // "": none
   std::vector<optim::Hyperparameters> hyperparameters;  // the engine's own, a group each
   std::unique_ptr<optim::RangeOptimizer> optimizer;     // none for an external one

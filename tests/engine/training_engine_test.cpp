@@ -147,7 +147,51 @@ TEST(TrainingEngine, APlainBackwardThatThrewLeavesTheNextOnesRight) {
   }
 }
 
+// --- layouts, memory, mistakes
 // ----------------------------------------------------------------------------------------
+
+struct ComplexModel : nn::Module {
+  ComplexModel() {
+    line = register_module("line", nn::Linear(4, 1));
+    phase = register_parameter("phase", at::ones({4}, at::kComplexFloat));
+  }
+  nn::Linear line{nullptr};
+  at::Tensor phase;
+};
+
+TEST(TrainingEngine, ATrainableComplexParameterIsRefusedByNameAndAFrozenOneStays) {
+  const auto model = std::make_shared<ComplexModel>();
+  EXPECT_MESSAGE(make_engine(model, {}), "phase is ComplexFloat");
+  EXPECT_MESSAGE(make_engine(model, {}), "requires_grad_(False)");
+  model->phase.set_requires_grad(false);
+  const auto engine = make_engine(model, {});
+  EXPECT_EQ(model->phase.scalar_type(), at::kComplexFloat);
+  model->phase.set_requires_grad(true);
+  EXPECT_MESSAGE(engine->before_forward(0), "phase is ComplexFloat");
+}
+
+TEST(TrainingEngine, ASecondEngineOnALiveModelIsAnErrorThatNamesTheParameter) {
+  Line line;
+  Line other;
+  auto engine = make_engine(line.model, {});
+  const auto beside = make_engine(other.model, {});
+  EXPECT_MESSAGE(make_engine(line.model, {}), "parameter weight");
+  EXPECT_MESSAGE(make_engine(line.model, {}), "destroy()");
+  line.step(*engine, 1.0);
+  EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 2.0) << "the refused engine changed nothing";
+  engine->destroy();
+  engine = make_engine(line.model, {.stage = 1});
+  line.step(*engine, 1.0);
+  EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 2.0);
+}
+
+TEST(TrainingEngine, AnInitializeThatFailedLeavesTheModelFree) {
+  Line line;
+  line.model->to(at::kDouble);
+  EXPECT_THROW(make_engine(line.model, {}), NotSupported);
+  line.model->to(at::kFloat);
+  line.step(*make_engine(line.model, {}), 1.0);
+}
 
 }  // namespace
 }  // namespace deepspeed::testing
