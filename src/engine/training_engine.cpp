@@ -34,9 +34,10 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_inside(const std::string& parameter, const std::string& module) {
-  return module.empty() ||
-         (parameter.size() > module.size() && parameter.starts_with(module) && parameter[module.size()] == '.');
+/// The path of the module that a parameter is registered in.
+std::string owner_of(const std::string& parameter) {
+  const size_t dot = parameter.rfind('.');
+  return dot == std::string::npos ? "" : parameter.substr(0, dot);
 }
 
 }  // namespace
@@ -160,10 +161,16 @@ void TrainingEngine::Impl::build_layout(bool first) {
   });
   units_of_module.assign(model.modules.size(), {});
   for (size_t module = 0; module < model.modules.size(); ++module) {
+    const std::string& path = model.modules[module].path;
     std::set<int> touched;
     for (size_t index = 0; index < parameters.size(); ++index) {
-      if (is_inside(parameters[index].name, model.modules[module].path))
-        touched.insert(store->location(static_cast<int>(index)).unit);
+      const int unit = store->location(static_cast<int>(index)).unit;
+      if (owner_of(parameters[index].name) == path || (!path.empty() && store->units()[unit].name == path))
+        touched.insert(unit);
+    }
+    for (const auto& [alias, name] : model.aliases) {
+      if (const auto tied = parameter_index.find(name); owner_of(alias) == path && tied != parameter_index.end())
+        touched.insert(store->location(static_cast<int>(tied->second)).unit);
     }
     units_of_module[module].assign(touched.begin(), touched.end());
   }

@@ -79,7 +79,7 @@ struct TrainingEngine::Impl {
   std::unique_ptr<zero::BoundaryStep> boundary_step;
   std::unique_ptr<zero::OwnerStep> owner_step;  // external optimizers only
   std::function<void(const std::vector<OwnedParameter>&)> external_step;
-  std::vector<std::vector<int>> units_of_module;  // by module index
+  std::vector<std::vector<int>> units_of_module;  // by module index: those of parameters that it owns itself
 
   Progress progress;
   std::optional<bool> boundary_override;

@@ -380,6 +380,7 @@ void Reducer::start_window() {
   const std::lock_guard lock(mutex_);
   DS_INTERNAL_CHECK(in_flight_.empty(), "a boundary step with ", in_flight_.size(), " reductions on their way");
   reset_units();
+  if (store_.gradient_slots() != nullptr) store_.gradient_slots()->shrink();
 }
 
 void Reducer::reset_units() {

@@ -147,6 +147,46 @@ TEST(TrainingEngine, APlainBackwardThatThrewLeavesTheNextOnesRight) {
   }
 }
 
+// --- the order of reductions -----------------------------------------------------------------------------------------
+
+/// Twelve equal blocks; before_forward of block i is that of module i + 1.
+struct Blocks {
+  Blocks() {
+    for (int i = 0; i < 12; ++i) model->push_back(nn::Linear(64, 64));
+  }
+  void step(TrainingEngine& engine, const std::vector<int>& uses, bool module_events) {
+    engine.before_forward(0);
+    at::Tensor x = at::ones({1, 64});
+    for (const int block : uses) {
+      if (module_events) engine.before_forward(block + 1);
+      x = model[block]->as<nn::Linear>()->forward(x);
+    }
+    engine.backward(x.sum(), false, true);
+    engine.step({});
+  }
+  nn::Sequential model;
+};
+
+TEST(TrainingEngine, TheOrderOfUseIsLearntSoThatNoSlotIsAdded) {
+  Blocks blocks;
+  const auto engine = make_engine(blocks.model, {.stage = 2});
+  const auto before = engine->memory();
+  for (int step = 0; step < 2; ++step) blocks.step(*engine, {11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, true);
+  EXPECT_EQ(engine->memory().at("slots"), before.at("slots"));
+}
+
+TEST(TrainingEngine, SlotsThatAnUnusedBlockNeededGoAgain) {
+  Blocks blocks;
+  const auto engine = make_engine(blocks.model, {.stage = 2});
+  const auto before = engine->memory();
+  const std::vector<int> all_but_last = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  blocks.step(*engine, all_but_last, false);
+  EXPECT_GT(engine->memory().at("slots"), before.at("slots")) << "the last block was waited for";
+  for (int step = 0; step < 3; ++step) blocks.step(*engine, all_but_last, false);
+  EXPECT_EQ(engine->memory().at("slots"), before.at("slots"));
+  EXPECT_NEAR(engine->memory().at("total") / engine->memory().at("formula_total"), 1.0, 0.02);
+}
+
 // --- layouts, memory, mistakes
 // ----------------------------------------------------------------------------------------
 
