@@ -144,6 +144,9 @@ void TrainingEngine::Impl::build_layout(bool first) {
   if (!first) zero::relayout(*store, *new_store, data());
   std::vector<int64_t> steps =
       boundary_step ? boundary_step->parameter_steps() : std::vector<int64_t>(parameters.size(), 0);
+  for (size_t index = 0; !first && index < steps.size(); ++index) {  // moments of what was frozen start afresh too
+    if (!lane_of(store->location(static_cast<int>(index))).plan.trainable) steps[index] = 0;
+  }
   reducer.reset();
   views.reset();
   boundary_step.reset();

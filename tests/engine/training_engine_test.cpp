@@ -190,6 +190,19 @@ TEST(TrainingEngine, SlotsThatAnUnusedBlockNeededGoAgain) {
 // --- layouts, memory, mistakes
 // ----------------------------------------------------------------------------------------
 
+TEST(TrainingEngine, MomentsAndStepsOfAnUnfrozenParameterStartTogether) {
+  Line line;
+  const auto engine = make_engine(line.model, {.optimizer = kAdam});
+  for (int step = 0; step < 10; ++step) line.step(*engine, 1.0);
+  line.model->weight.set_requires_grad(false);
+  engine->before_forward(0);
+  engine->step({});
+  line.model->weight.set_requires_grad(true);
+  const double before = line.value();
+  line.step(*engine, 1.0);
+  EXPECT_NEAR(before - line.value(), 0.01, 1e-5) << "Adam's first step is lr";
+}
+
 struct ComplexModel : nn::Module {
   ComplexModel() {
     line = register_module("line", nn::Linear(4, 1));
