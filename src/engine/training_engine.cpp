@@ -248,6 +248,7 @@ void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
 }
 
 void TrainingEngine::Impl::end_backward() {
+  check_alive();
   const at::NoGradGuard no_grad;
   reducer->backward_done();
   views->publish(!has_local_gradients);
@@ -473,12 +474,16 @@ std::map<std::string, double> TrainingEngine::memory() const {
 }
 
 std::vector<std::string> TrainingEngine::unit_names() const {
+  impl_->check_alive();
   std::vector<std::string> names;
   for (const zero::UnitBuffers& unit : impl_->store->units()) names.push_back(unit.name);
   return names;
 }
 
-void TrainingEngine::barrier() { impl_->data().barrier({.step = impl_->progress.global_steps}); }
+void TrainingEngine::barrier() {
+  impl_->check_alive();
+  impl_->data().barrier({.step = impl_->progress.global_steps});
+}
 
 std::string check_config(const std::string& config, int data_parallel_size) {
   config::Config checked = config::load_config_argument(config);

@@ -246,5 +246,15 @@ TEST(TrainingEngine, AnInitializeThatFailedLeavesTheModelFree) {
   line.step(*make_engine(line.model, {}), 1.0);
 }
 
+TEST(TrainingEngine, ADestroyedEngineSaysSo) {
+  Line line;
+  const auto engine = make_engine(line.model, {});
+  engine->destroy();
+  EXPECT_MESSAGE(engine->begin_backward(true), "destroyed");
+  EXPECT_MESSAGE(engine->end_backward(), "destroyed");
+  EXPECT_MESSAGE(engine->unit_names(), "destroyed");
+  EXPECT_MESSAGE(engine->barrier(), "destroyed");
+}
+
 }  // namespace
 }  // namespace deepspeed::testing
