@@ -107,6 +107,9 @@ void TrainingEngine::set_full_gradient(const std::string& name, const at::Tensor
   const at::NoGradGuard no_grad;
   const zero::Location& where = find_trainable(*impl_, name);
   check_shape(*impl_, name, where, value);
+  DS_CHECK(impl_->reducer->is_filled(where.unit), ValueError, "[engine] the gradient of ", impl_->canonical(name),
+           " is not reduced yet, so that a value set now would be lost. Set it after the backward of the last "
+           "micro-batch and before step().");
   zero::cut_into_owned(impl_->lane_of(where), where.range, value * impl_->scaler.scale(),
                        impl_->lane_of(where).owned_gradient);
 }

@@ -99,7 +99,7 @@ StepResult BoundaryStep::inspect(const StepOptions& options) {
       return result;
     }
   }
-  result.scale = optim::clip_factor(result.gradient_norm, options.gradient_clipping) / options.loss_scale;
+  result.scale = optim::clip_factor(result.gradient_norm.value_or(0.0), options.gradient_clipping) / options.loss_scale;
   return result;
 }
 

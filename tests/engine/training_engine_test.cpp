@@ -147,6 +147,27 @@ TEST(TrainingEngine, APlainBackwardThatThrewLeavesTheNextOnesRight) {
   }
 }
 
+TEST(TrainingEngine, AGradientCanBeSetOnlyOnceItIsReduced) {
+  for (const int stage : {0, 1, 2}) {
+    Line line;
+    const auto engine = make_engine(line.model, {.stage = stage});
+    const at::Tensor value = at::full({1, 4}, 2.0);
+    EXPECT_MESSAGE(engine->set_full_gradient("weight", value), "weight");
+    EXPECT_MESSAGE(engine->set_full_gradient("weight", value), "after the backward");
+    engine->backward(line.loss(*engine, 1.0), false, true);
+    engine->set_full_gradient("weight", value);
+    engine->step({});
+    EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 4.0);
+  }
+}
+
+TEST(TrainingEngine, ANormThatNobodyComputedIsAbsent) {
+  Line line;
+  const auto engine = make_engine(line.model, {.more = R"("bf16": {"enabled": true, "check_grad_overflow": false}, )"});
+  line.step(*engine, 1.0);
+  EXPECT_FALSE(engine->global_grad_norm().has_value());
+}
+
 // --- the order of reductions -----------------------------------------------------------------------------------------
 
 /// Twelve equal blocks; before_forward of block i is that of module i + 1.

@@ -146,6 +146,7 @@ class DS_API TrainingEngine {
   // --- numbers ---
   const Progress& progress() const;
   void set_progress(const Progress& progress);
+  /// Of the last boundary step; nothing where neither clipping nor an overflow check needed it.
   std::optional<double> global_grad_norm() const;
   bool has_overflowed() const;
   int rank() const;
@@ -168,6 +169,7 @@ class DS_API TrainingEngine {
   at::Tensor full_optimizer_state(const std::string& name, const std::string& key);
   void set_full_fp32_parameter(const std::string& name, const at::Tensor& value);
   void set_full_optimizer_state(const std::string& name, const std::string& key, const at::Tensor& value);
+  /// Only between the backward that reduced the gradient and step().
   void set_full_gradient(const std::string& name, const at::Tensor& value);
   std::vector<std::string> optimizer_state_names() const;
 
