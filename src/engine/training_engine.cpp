@@ -448,6 +448,8 @@ std::string TrainingEngine::effective_config() const { return config::effective_
 std::map<std::string, double> TrainingEngine::memory() const {
   impl_->check_alive();
   const zero::HeldBytes held = impl_->store->held_bytes();
+  const int64_t scratch =
+      impl_->boundary_step->scratch_bytes() + (impl_->owner_step ? impl_->owner_step->scratch_bytes() : 0);
   std::vector<plan::Unit> units;
   for (const zero::UnitBuffers& unit : impl_->store->units()) {
     plan::Unit& copy = units.emplace_back();
@@ -465,7 +467,8 @@ std::map<std::string, double> TrainingEngine::memory() const {
           {"gradients", held.gradients},
           {"states", held.states},
           {"slots", held.slots},
-          {"total", held.total()},
+          {"scratch", scratch},
+          {"total", held.total() + scratch},
           {"formula_parameters", estimate.parameters},
           {"formula_gradients", estimate.gradients},
           {"formula_states", estimate.states},

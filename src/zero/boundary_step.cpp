@@ -163,6 +163,12 @@ void BoundaryStep::make_norm_buffers() {
   }
 }
 
+int64_t BoundaryStep::scratch_bytes() const {
+  int64_t bytes = norms_.defined() ? static_cast<int64_t>(norms_.nbytes()) : 0;
+  for (const at::Tensor& update : updates_) bytes += static_cast<int64_t>(update.nbytes());
+  return bytes;
+}
+
 void BoundaryStep::step_with_norms(const optim::ParameterNormOptimizer& optimizer,
                                    std::span<const optim::Hyperparameters> groups, double scale, int64_t step) {
   const auto count = static_cast<int64_t>(store_.parameters().size());

@@ -46,6 +46,9 @@ class BoundaryStep {
   /// The norm alone: fp64 partials a shard range, summed in rank order, so that all stages get the same bits.
   double gradient_norm(int64_t step);
 
+  /// Of the buffers that LAMB keeps beside its state.
+  int64_t scratch_bytes() const;
+
  private:
   double partial_of(int rank) const;
   std::string find_nonfinite(int64_t step);

@@ -36,6 +36,11 @@ class OwnerStep {
 
   /// Masters follow the lanes again: after a checkpoint was loaded.
   void refresh_masters(int64_t step);
+  /// The same of one whole parameter; not collective.
+  void set_master(int parameter, const at::Tensor& value);
+
+  /// Of masters that are not the parameters themselves.
+  int64_t scratch_bytes() const;
 
  private:
   at::Tensor value_of(int parameter);

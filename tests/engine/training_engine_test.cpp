@@ -224,6 +224,17 @@ TEST(TrainingEngine, MomentsAndStepsOfAnUnfrozenParameterStartTogether) {
   EXPECT_NEAR(before - line.value(), 0.01, 1e-5) << "Adam's first step is lr";
 }
 
+TEST(TrainingEngine, LambsBuffersHaveALineOfTheirOwn) {
+  Line line;
+  const auto engine = make_engine(line.model, {.optimizer = R"({"type": "Lamb", "params": {"lr": 0.01}})"});
+  EXPECT_EQ(engine->memory().at("scratch"), 0.0);
+  line.step(*engine, 1.0);
+  const auto memory = engine->memory();
+  EXPECT_GE(memory.at("scratch"), 16 * 4) << "an update of each element";
+  EXPECT_EQ(memory.at("total"), memory.at("parameters") + memory.at("gradients") + memory.at("states") +
+                                    memory.at("slots") + memory.at("scratch"));
+}
+
 struct ComplexModel : nn::Module {
   ComplexModel() {
     line = register_module("line", nn::Linear(4, 1));

@@ -157,7 +157,8 @@ class DS_API TrainingEngine {
   void set_gradient_accumulation_steps(int64_t steps);
   std::vector<GroupValues> groups() const;
   std::string effective_config() const;
-  /// Bytes that this rank holds by role (parameters, gradients, states, slots), and what the formula says.
+  /// Bytes that this rank holds by role (parameters, gradients, states, slots, scratch), and what the formula says of
+  /// all but scratch: buffers that LAMB and external optimizers keep.
   std::map<std::string, double> memory() const;
   std::vector<std::string> unit_names() const;
 
