@@ -128,6 +128,7 @@ void bind_training_engine(py::module_& module) {
       .def("set_full_optimizer_state", &TrainingEngine::set_full_optimizer_state, py::arg("name"), py::arg("key"),
            py::arg("value"), release_gil())
       .def("set_full_gradient", &TrainingEngine::set_full_gradient, py::arg("name"), py::arg("value"), release_gil())
+      .def("refresh_masters", &TrainingEngine::refresh_masters, release_gil())
       .def("optimizer_state_names", &TrainingEngine::optimizer_state_names)
       .def("save_checkpoint", &TrainingEngine::save_checkpoint, py::arg("folder"), py::arg("tag"),
            py::arg("client_state"), py::arg("tensors"), py::arg("save_latest"), py::arg("exclude_frozen"),

@@ -91,6 +91,16 @@ void TrainingEngine::set_full_fp32_parameter(const std::string& name, const at::
   zero::LaneBuffers& lane = impl_->lane_of(*where);
   lane.parameters.narrow(0, where->range.begin, where->range.numel()).copy_(value.detach().reshape({-1}));
   if (lane.plan.trainable && lane.needs_master_copy()) zero::cut_into_owned(lane, where->range, value, lane.master);
+  if (impl_->owner_step)
+    impl_->owner_step->set_master(static_cast<int>(impl_->parameter_index.at(impl_->canonical(name))), value);
+}
+
+void TrainingEngine::refresh_masters() {
+  const at::NoGradGuard no_grad;
+  impl_->check_alive();
+  impl_->store->reattach_parameters();
+  impl_->store->refresh_masters();
+  if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
 }
 
 void TrainingEngine::set_full_optimizer_state(const std::string& name, const std::string& key,

@@ -94,6 +94,9 @@ class LaneStore {
   /// Checks that every parameter still lies in its lane, and moves one back that was replaced (module.to, set data).
   void reattach_parameters();
 
+  /// Masters follow the parameters, which were changed in place.
+  void refresh_masters();
+
   HeldBytes held_bytes() const;
 
  private:

@@ -34,7 +34,7 @@ class OwnerStep {
   /// Sends the owners' new weights to all; masters and parameters of the lanes follow.
   void finish(int64_t step);
 
-  /// Masters follow the lanes again: after a checkpoint was loaded.
+  /// Masters follow the lanes again: after a checkpoint was loaded or weights were changed.
   void refresh_masters(int64_t step);
   /// The same of one whole parameter; not collective.
   void set_master(int parameter, const at::Tensor& value);

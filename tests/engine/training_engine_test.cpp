@@ -286,6 +286,49 @@ TEST(TrainingEngine, ADestroyedEngineSaysSo) {
   EXPECT_MESSAGE(engine->end_backward(), "destroyed");
   EXPECT_MESSAGE(engine->unit_names(), "destroyed");
   EXPECT_MESSAGE(engine->barrier(), "destroyed");
+  EXPECT_MESSAGE(engine->refresh_masters(), "destroyed");
+}
+
+// --- masters ---------------------------------------------------------------------------------------------------------
+
+/// An engine of bf16 weights whose optimizer runs here, or in the kernels.
+std::unique_ptr<TrainingEngine> make_bf16_engine(Line& line, int stage, bool external) {
+  detail::ModelDescription description = detail::describe(*line.model, {});
+  if (external) description.optimizer_type = detail::kExternalOptimizer;
+  Setup setup{.stage = stage, .more = R"("bf16": {"enabled": true}, )"};
+  if (external) setup.optimizer = "";
+  auto engine = std::make_unique<TrainingEngine>(std::move(description), config_text(setup), nullptr);
+  if (external) {
+    engine->set_external_step([](const std::vector<detail::OwnedParameter>& owned) {
+      for (const detail::OwnedParameter& each : owned) each.master.sub_(each.gradient * 0.1);
+    });
+  }
+  return engine;
+}
+
+TEST(TrainingEngine, WeightsChangedInPlaceAreKeptOnceTheMastersAreRefreshed) {
+  for (const int stage : {0, 1, 2}) {
+    for (const bool external : {false, true}) {
+      Line line;
+      const auto engine = make_bf16_engine(line, stage, external);
+      line.step(*engine, 1.0);
+      line.model->weight.detach().fill_(5.0);
+      engine->refresh_masters();
+      line.step(*engine, 1.0);
+      EXPECT_NEAR(line.value(), 4.9, 0.02) << "stage " << stage << (external ? ", external" : "");
+    }
+  }
+}
+
+TEST(TrainingEngine, AWholeParameterThatIsSetReachesEveryMaster) {
+  for (const bool external : {false, true}) {
+    Line line;
+    const auto engine = make_bf16_engine(line, 1, external);
+    line.step(*engine, 1.0);
+    engine->set_full_fp32_parameter("weight", at::full({1, 4}, 5.0));
+    line.step(*engine, 1.0);
+    EXPECT_NEAR(line.value(), 4.9, 0.02) << (external ? "external" : "kernel");
+  }
 }
 
 }  // namespace

@@ -173,6 +173,9 @@ class DS_API TrainingEngine {
   /// Only between the backward that reduced the gradient and step().
   void set_full_gradient(const std::string& name, const at::Tensor& value);
   std::vector<std::string> optimizer_state_names() const;
+  /// Master weights follow weights that were changed in place (16-bit training): where they differ, the master wins at
+  /// the next step otherwise.
+  void refresh_masters();
 
   // --- checkpoints; collective ---
   /// Writes FOLDER/TAG and `latest`. `client_state` is typed JSON (docs/checkpoint.md), its tensors come along, as do
