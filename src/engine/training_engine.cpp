@@ -117,8 +117,7 @@ void TrainingEngine::Impl::choose_optimizer() {
     for (const optim::Hyperparameters& group : hyperparameters) rates.push_back(group.lr);
     schedule = optim::make_schedule(config.scheduler->type, config.scheduler->params, rates);
     schedule_iteration = schedule->start_iteration;
-    const std::vector<double> first = schedule->lr(schedule_iteration);
-    for (size_t group = 0; group < hyperparameters.size(); ++group) hyperparameters[group].lr = first[group];
+    follow_schedule();
   }
 }
 
@@ -318,6 +317,10 @@ void TrainingEngine::Impl::step_external(const zero::StepResult& inspected) {
 void TrainingEngine::Impl::advance_schedule() {
   if (!schedule) return;
   ++schedule_iteration;
+  follow_schedule();
+}
+
+void TrainingEngine::Impl::follow_schedule() {
   const auto rates = schedule->lr(schedule_iteration);
   const auto betas = schedule->betas(schedule_iteration);
   for (size_t group = 0; group < hyperparameters.size(); ++group) {

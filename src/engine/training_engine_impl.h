@@ -30,6 +30,7 @@ struct TrainingEngine::Impl {
   void adopt_parameters();
   void check_loose_parameters() const;
   void choose_optimizer();
+  void follow_schedule();
   void build_layout(bool first);
   void broadcast_buffers();
   plan::ParameterInfo info_of(size_t index) const;

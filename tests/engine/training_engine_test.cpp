@@ -289,6 +289,37 @@ TEST(TrainingEngine, ADestroyedEngineSaysSo) {
   EXPECT_MESSAGE(engine->refresh_masters(), "destroyed");
 }
 
+// --- schedules -------------------------------------------------------------------------------------------------------
+
+const char* const kOneCycle =
+    R"("scheduler": {"type": "OneCycle", "params": {"cycle_min_lr": 0.001, "cycle_max_lr": 0.01,
+       "cycle_first_step_size": 10, "cycle_min_mom": 0.7, "cycle_max_mom": 0.95}}, )";
+
+TEST(TrainingEngine, AScheduleSetsBetasFromTheStartAndAfterALoad) {
+  const std::string folder = "/tmp/ds_schedule_" + std::to_string(::getpid());
+  Line scheduled;
+  Line plain;
+  const auto engine = make_engine(scheduled.model, {.optimizer = kAdam, .more = kOneCycle});
+  EXPECT_DOUBLE_EQ(engine->groups()[0].at("beta1"), 0.7);
+  const auto other = make_engine(plain.model, {.optimizer = kAdam});  // as Python's: its schedule is not the engine's
+  for (int step = 0; step < 3; ++step) {
+    scheduled.step(*engine, 1.0);
+    plain.step(*other, 1.0);
+  }
+  const detail::GroupValues expected = engine->groups()[0];
+  EXPECT_NE(expected.at("beta1"), 0.7);
+  engine->save_checkpoint(folder, "scheduled", "", {}, true, false);
+  other->save_checkpoint(folder, "plain", "", {}, true, false);
+  for (const char* tag : {"scheduled", "plain"}) {
+    Line line;
+    const auto loaded = make_engine(line.model, {.optimizer = kAdam, .more = kOneCycle});
+    loaded->load_checkpoint(folder, {.tag = tag});
+    EXPECT_DOUBLE_EQ(loaded->groups()[0].at("lr"), expected.at("lr")) << tag;
+    EXPECT_DOUBLE_EQ(loaded->groups()[0].at("beta1"), expected.at("beta1")) << tag;
+  }
+  std::filesystem::remove_all(folder);
+}
+
 // --- masters ---------------------------------------------------------------------------------------------------------
 
 /// An engine of bf16 weights whose optimizer runs here, or in the kernels.
