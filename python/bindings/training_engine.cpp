@@ -141,6 +141,7 @@ void bind_training_engine(py::module_& module) {
       .def("set_full_optimizer_state", &TrainingEngine::set_full_optimizer_state, py::arg("name"), py::arg("key"),
            py::arg("value"), release_gil())
       .def("set_full_gradient", &TrainingEngine::set_full_gradient, py::arg("name"), py::arg("value"), release_gil())
+      .def("refresh_masters", &TrainingEngine::refresh_masters, release_gil())
       .def("optimizer_state_names", &TrainingEngine::optimizer_state_names)
       .def(
           "set_buffers",

@@ -92,47 +92,39 @@ struct Operation {
   std::vector<c10::intrusive_ptr<c10d::Work>> in_flight;
 };
 
-/// The others' parts may be of a narrower type; the sum is made in own's.
-void sum_in_rank_order(const Sum& sum) {
+/// The others' parts may be of a narrower type; the sum is made in own's. `block` holds kBlockNumel of any type.
+void sum_in_rank_order(const Sum& sum, double* block) {
   const at::Tensor& own = sum.own;
   const std::vector<at::Tensor>& parts = sum.parts;
   const core::Dtype dtype = tensor::to_dtype(own.scalar_type());
   const auto address = [](const at::Tensor& part, int64_t begin) {
     return static_cast<char*>(part.data_ptr()) + begin * part.element_size();
   };
-  std::vector<double> block(kBlockNumel);  // aligned for every type
   for (int64_t begin = 0; begin < own.numel(); begin += kBlockNumel) {
     const int64_t numel = std::min(kBlockNumel, own.numel() - begin);
     for (size_t r = 0; r < parts.size(); ++r) {
       const core::Dtype from = tensor::to_dtype(parts[r].scalar_type());
       const auto add = r == 0 ? &kernels::scale_copy : &kernels::scale_add;
-      add(block.data(), dtype, address(parts[r], begin), from, numel, 1.0);
+      add(block, dtype, address(parts[r], begin), from, numel, 1.0);
     }
-    kernels::scale_copy(address(own, begin), dtype, block.data(), dtype, numel, sum.scale);
+    kernels::scale_copy(address(own, begin), dtype, block, dtype, numel, sum.scale);
   }
 }
 
-class DirectExchange final : public Communicator {
+/// Thread, group and queue. Only the process that made it may destroy it.
+class Exchange final : public Communicator {
  public:
-  explicit DirectExchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
+  explicit Exchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
       : group_(std::move(group)), rank_(group_->getRank()), size_(group_->getSize()), pid_(::getpid()), thread_([this] {
           run();
         }) {}
 
-  ~DirectExchange() override {
-    if (::getpid() != pid_) {
-      // A forked child has neither our thread nor the group's. Both are left as they are, since their destructors would
-      // wait for threads for ever: the group joins its own, a condition waits for whoever waits on it.
-      thread_.detach();
-      (void)inbox_.release();
-      (void)group_.release();
-      return;
-    }
+  ~Exchange() override {
     {
-      const std::lock_guard lock(inbox_->mutex);
-      inbox_->stopping = true;
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
     }
-    inbox_->changed.notify_all();
+    changed_.notify_all();
     thread_.join();
   }
 
@@ -243,12 +235,12 @@ class DirectExchange final : public Communicator {
     operation.what = describe(tag);
     std::shared_ptr<ExchangeWork> work = operation.work;
     {
-      const std::lock_guard lock(inbox_->mutex);
-      operation.tag = static_cast<int>(inbox_->next_tag & 0x3fffffff);
-      inbox_->next_tag += std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
-      inbox_->queue.push_back(std::move(operation));
+      const std::lock_guard lock(mutex_);
+      operation.tag = static_cast<int>(next_tag_ & 0x3fffffff);
+      next_tag_ += std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
+      queue_.push_back(std::move(operation));
     }
-    inbox_->changed.notify_all();
+    changed_.notify_all();
     return Work(work);
   }
 
@@ -259,11 +251,11 @@ class DirectExchange final : public Communicator {
 
   void run() {
     std::deque<Operation> posted;
-    auto& queue = inbox_->queue;
+    auto& queue = queue_;
     while (true) {
       {
-        std::unique_lock lock(inbox_->mutex);
-        if (posted.empty()) inbox_->changed.wait(lock, [&] { return inbox_->stopping || !queue.empty(); });
+        std::unique_lock lock(mutex_);
+        if (posted.empty()) changed_.wait(lock, [&] { return stopping_ || !queue.empty(); });
         while (posted.size() < kPostedAtOnce && !queue.empty() && may_post(queue.front(), posted)) {
           posted.push_back(std::move(queue.front()));
           queue.pop_front();
@@ -302,7 +294,7 @@ class DirectExchange final : public Communicator {
     if (!broken_) {
       try {
         for (const auto& message : operation.in_flight) message->wait();
-        for (const Sum& sum : operation.sums) sum_in_rank_order(sum);
+        for (const Sum& sum : operation.sums) sum_in_rank_order(sum, block_.get());
       } catch (...) {
         fail(operation);
       }
@@ -343,25 +335,51 @@ class DirectExchange final : public Communicator {
     return buffer;
   }
 
-  /// What the callers and the thread share, all of it guarded by the mutex.
-  struct Inbox {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::deque<Operation> queue;
-    int64_t next_tag = 0;
-    bool stopping = false;
-  };
-
   c10::intrusive_ptr<c10d::ProcessGroup> group_;
   const int rank_;
   const int size_;
   const int pid_;
-  std::unique_ptr<Inbox> inbox_ = std::make_unique<Inbox>();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Operation> queue_;  // guarded by mutex_, as are the next two
+  int64_t next_tag_ = 0;
+  bool stopping_ = false;
 
   // Only the thread's own:
   std::exception_ptr broken_;
   std::vector<at::Tensor> staging_;  // kept buffers, at most kPostedAtOnce per size in use
-  std::thread thread_;               // last: starts when everything else is there
+  const std::unique_ptr<double[]> block_{new double[kBlockNumel]};  // of a sum; aligned for every type
+  std::thread thread_;                                              // last: starts when everything else is there
+};
+
+/// A forked child has neither the thread nor the group's, so that their locks and joins would wait for ever: there the
+/// exchange is let go, not destroyed.
+class DirectExchange final : public Communicator {
+ public:
+  explicit DirectExchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
+      : pid_(::getpid()), exchange_(std::make_unique<Exchange>(std::move(group))) {}
+  ~DirectExchange() override {
+    if (::getpid() != pid_) static_cast<void>(exchange_.release());
+  }
+
+  int rank() const override { return exchange_->rank(); }
+  int size() const override { return exchange_->size(); }
+  c10::Device control_device() const override { return exchange_->control_device(); }
+  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+    return exchange_->reduce_scatter(lanes, scale, wire, tag);
+  }
+  Work all_gather(at::TensorList lanes, const Tag& tag) override { return exchange_->all_gather(lanes, tag); }
+  Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
+    return exchange_->all_reduce(values, scale, tag);
+  }
+  Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
+    return exchange_->broadcast(values, root, tag);
+  }
+
+ private:
+  const int pid_;
+  std::unique_ptr<Exchange> exchange_;
 };
 
 }  // namespace

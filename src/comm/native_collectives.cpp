@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
+#include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -20,15 +22,20 @@ class NativeWork final : public WorkState {
 
   void wait() override {
     if (waited_) return;
+    finish();
+    waited_ = true;
+  }
+  /// Lets the current stream wait, and does what is left on it. The caller of wait() may be on another stream.
+  void finish() {
     try {
       work_->wait();  // queues a wait on the current stream
     } catch (const std::exception& error) {
       throw CommError(concat("[comm] ", what_, " failed: ", error.what()));
     }
-    if (after_) after_();
-    waited_ = true;
+    if (const auto after = std::exchange(after_, {})) after();
   }
   bool is_done() override { return work_->isCompleted(); }
+  bool has_rest() const { return static_cast<bool>(after_); }
 
  private:
   c10::intrusive_ptr<c10d::Work> work_;
@@ -47,37 +54,48 @@ class NativeCollectives final : public Communicator {
   c10::Device control_device() const override { return device_; }
 
   Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+    // Scaled before the sum: a gather of the same lanes may be queued right behind it, and narrow sums stay in range.
     std::vector<at::Tensor> wholes;
     std::vector<at::Tensor> owns;
     std::vector<at::Tensor> targets;
     for (const at::Tensor& lane : lanes) {
-      wholes.push_back(lane.to(wire));  // the lane itself where the types are equal
-      owns.push_back(own_part(wholes.back()));
-      targets.push_back(own_part(lane));
+      at::Tensor whole = lane;
+      if (lane.scalar_type() != wire) {
+        whole = at::empty(lane.sizes(), lane.options().dtype(wire));
+        at::mul_out(whole, lane, at::scalar_tensor(scale, lane.options().device(at::kCPU)));
+        targets.push_back(own_part(lane));
+      } else if (scale != 1.0) {
+        lane.mul_(scale);
+      }
+      wholes.push_back(whole);
+      owns.push_back(own_part(whole));
     }
     auto work = reduce_scatter_lanes(*group_, owns, wholes);
-    return wrap(std::move(work), tag, [owns, targets, scale] {
-      for (size_t index = 0; index < owns.size(); ++index) {
-        if (owns[index].scalar_type() != targets[index].scalar_type()) targets[index].copy_(owns[index]);
-        if (scale != 1.0) targets[index].mul_(scale);
-      }
-    });
+    if (targets.empty()) return wrap(std::move(work), tag);
+    std::erase_if(pending_casts_, [](const auto& pending) { return !pending->has_rest(); });
+    pending_casts_.push_back(std::make_shared<NativeWork>(std::move(work), describe(tag), [owns, targets] {
+      for (size_t index = 0; index < owns.size(); ++index) targets[index].copy_(owns[index]);
+    }));
+    return Work(pending_casts_.back());
   }
   Work all_gather(at::TensorList lanes, const Tag& tag) override {
+    // A reduction of the same lanes may be right before it, its result still in the narrow buffer.
+    for (const std::shared_ptr<NativeWork>& work : std::exchange(pending_casts_, {})) work->finish();
     std::vector<at::Tensor> wholes(lanes.begin(), lanes.end());
     std::vector<at::Tensor> owns;
     for (const at::Tensor& lane : lanes) owns.push_back(own_part(lane));
-    return wrap(all_gather_lanes(*group_, wholes, owns), tag, {});
+    return wrap(all_gather_lanes(*group_, wholes, owns), tag);
   }
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
+    if (scale != 1.0) values.mul_(scale);
     std::vector<at::Tensor> tensors = {values};
-    return wrap(group_->allreduce(tensors), tag, scaling(values, scale));
+    return wrap(group_->allreduce(tensors), tag);
   }
   Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
     std::vector<at::Tensor> tensors = {values};
     c10d::BroadcastOptions options;
     options.rootRank = root;
-    return wrap(group_->broadcast(tensors, options), tag, {});
+    return wrap(group_->broadcast(tensors, options), tag);
   }
 
  private:
@@ -85,16 +103,13 @@ class NativeCollectives final : public Communicator {
     const int64_t part_numel = lane.numel() / size();
     return lane.narrow(0, rank() * part_numel, part_numel);
   }
-  static std::function<void()> scaling(at::Tensor values, double scale) {
-    if (scale == 1.0) return {};
-    return [values, scale] { values.mul_(scale); };
-  }
-  static Work wrap(c10::intrusive_ptr<c10d::Work> work, const Tag& tag, std::function<void()> after) {
-    return Work(std::make_shared<NativeWork>(std::move(work), describe(tag), std::move(after)));
+  static Work wrap(c10::intrusive_ptr<c10d::Work> work, const Tag& tag) {
+    return Work(std::make_shared<NativeWork>(std::move(work), describe(tag), std::function<void()>()));
   }
 
   c10::intrusive_ptr<c10d::ProcessGroup> group_;
   c10::Device device_;
+  std::vector<std::shared_ptr<NativeWork>> pending_casts_;  // reductions whose result is not in the lanes yet
 };
 
 }  // namespace

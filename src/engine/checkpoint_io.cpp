@@ -303,9 +303,11 @@ void load_engine_state(TrainingEngine::Impl& impl, const Json& state, bool optim
                    .global_samples = state.at("global_samples").get<int64_t>(),
                    .skipped_steps = state.at("skipped_steps").get<int64_t>()};
   impl.schedule_iteration = state.at("schedule_iteration").get<int64_t>();
-  if (impl.schedule && impl.schedule_iteration >= 0) {
-    const auto rates = impl.schedule->lr(impl.schedule_iteration);
-    for (size_t group = 0; group < impl.hyperparameters.size(); ++group) impl.hyperparameters[group].lr = rates[group];
+  if (impl.schedule) {
+    // Python's schedules keep their own count; each applied step advanced one by one.
+    if (impl.schedule_iteration < 0)
+      impl.schedule_iteration = impl.progress.global_steps - impl.progress.skipped_steps - 1;
+    impl.follow_schedule();
   }
   if (!optimizer_states) return;
   const Json& scaler = state.at("loss_scaler");

@@ -99,6 +99,16 @@ void TrainingEngine::set_full_fp32_parameter(const std::string& name, const at::
     lane.parameters.narrow(0, where->range.begin, where->range.numel()).copy_(value.detach().reshape({-1}));
   }
   if (lane.plan.trainable && lane.needs_master_copy()) zero::cut_into_owned(lane, where->range, value, lane.master);
+  if (impl_->owner_step)
+    impl_->owner_step->set_master(static_cast<int>(impl_->parameter_index.at(impl_->canonical(name))), value);
+}
+
+void TrainingEngine::refresh_masters() {
+  const at::NoGradGuard no_grad;
+  impl_->check_alive();
+  impl_->store->reattach_parameters();
+  impl_->store->refresh_masters();
+  if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
 }
 
 void TrainingEngine::set_full_optimizer_state(const std::string& name, const std::string& key,
@@ -115,6 +125,9 @@ void TrainingEngine::set_full_gradient(const std::string& name, const at::Tensor
   const at::NoGradGuard no_grad;
   const zero::Location& where = find_trainable(*impl_, name);
   check_shape(*impl_, name, where, value);
+  DS_CHECK(impl_->reducer->is_filled(where.unit), ValueError, "[engine] the gradient of ", impl_->canonical(name),
+           " is not reduced yet, so that a value set now would be lost. Set it after the backward of the last "
+           "micro-batch and before step().");
   zero::cut_into_owned(impl_->lane_of(where), where.range, value * impl_->scaler.scale(),
                        impl_->lane_of(where).owned_gradient);
 }

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/graph_task.h>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
 #include <algorithm>
@@ -33,9 +34,10 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_inside(const std::string& parameter, const std::string& module) {
-  return module.empty() ||
-         (parameter.size() > module.size() && parameter.starts_with(module) && parameter[module.size()] == '.');
+/// The path of the module that a parameter is registered in.
+std::string owner_of(const std::string& parameter) {
+  const size_t dot = parameter.rfind('.');
+  return dot == std::string::npos ? "" : parameter.substr(0, dot);
 }
 
 }  // namespace
@@ -81,6 +83,18 @@ void TrainingEngine::Impl::adopt_parameters() {
     parameter_index[parameter.name] = parameters.size();
     parameters.push_back({parameter.name, parameter.tensor, parameter.group});
   }
+  check_loose_parameters();
+  claim.claim(parameters);
+}
+
+void TrainingEngine::Impl::check_loose_parameters() const {
+  const bool trains = config.optimizer || !model.optimizer_type.empty();
+  for (const ParameterDescription& parameter : loose_parameters) {
+    DS_CHECK(!(trains && parameter.group >= 0 && parameter.tensor.requires_grad()), NotSupported, "[engine] parameter ",
+             parameter.name, " is ", c10::toString(parameter.tensor.scalar_type()),
+             " and requires a gradient: trainable parameters are float32, bfloat16 or float16. Freeze it with "
+             "requires_grad_(False), or keep it in one of those types (a complex one as view_as_real).");
+  }
 }
 
 void TrainingEngine::Impl::choose_optimizer() {
@@ -107,8 +121,7 @@ void TrainingEngine::Impl::choose_optimizer() {
     for (const optim::Hyperparameters& group : hyperparameters) rates.push_back(group.lr);
     schedule = optim::make_schedule(config.scheduler->type, config.scheduler->params, rates);
     schedule_iteration = schedule->start_iteration;
-    const std::vector<double> first = schedule->lr(schedule_iteration);
-    for (size_t group = 0; group < hyperparameters.size(); ++group) hyperparameters[group].lr = first[group];
+    follow_schedule();
   }
 }
 
@@ -134,6 +147,9 @@ void TrainingEngine::Impl::build_layout(bool first) {
   if (!first) zero::relayout(*store, *new_store, data());
   std::vector<int64_t> steps =
       boundary_step ? boundary_step->parameter_steps() : std::vector<int64_t>(parameters.size(), 0);
+  for (size_t index = 0; !first && index < steps.size(); ++index) {  // moments of what was frozen start afresh too
+    if (!lane_of(store->location(static_cast<int>(index))).plan.trainable) steps[index] = 0;
+  }
   binder.reset();
   reducer.reset();
   views.reset();
@@ -153,15 +169,22 @@ void TrainingEngine::Impl::build_layout(bool first) {
   }
   if (is_external()) owner_step = std::make_unique<zero::OwnerStep>(*store, data());
   reducer->on_unannounced_backward([this] {
+    views->prepare_backward(*reducer);
     torch::autograd::Engine::get_default_engine().queue_callback([this] { end_backward(); });
     return settings(true);
   });
   units_of_module.assign(model.modules.size(), {});
   for (size_t module = 0; module < model.modules.size(); ++module) {
+    const std::string& path = model.modules[module].path;
     std::set<int> touched;
     for (size_t index = 0; index < parameters.size(); ++index) {
-      if (is_inside(parameters[index].name, model.modules[module].path))
-        touched.insert(store->location(static_cast<int>(index)).unit);
+      const int unit = store->location(static_cast<int>(index)).unit;
+      if (owner_of(parameters[index].name) == path || (!path.empty() && store->units()[unit].name == path))
+        touched.insert(unit);
+    }
+    for (const auto& [alias, name] : model.aliases) {
+      if (const auto tied = parameter_index.find(name); owner_of(alias) == path && tied != parameter_index.end())
+        touched.insert(store->location(static_cast<int>(tied->second)).unit);
     }
     units_of_module[module].assign(touched.begin(), touched.end());
   }
@@ -207,9 +230,13 @@ void TrainingEngine::Impl::before_forward(int module) {
   check_alive();
   if (module == 0 && binder) binder->begin_pass(at::GradMode::is_enabled(), progress.global_steps);
   if (!at::GradMode::is_enabled()) return;
-  if (module == 0) views->take_back();
+  if (module == 0) {
+    drop_broken_backward();
+    views->take_back();
+  }
   if (at_step_start) {
     at_step_start = false;
+    check_loose_parameters();
     store->reattach_parameters();
     if (binder) binder->reattach();
     follow_requires_grad();
@@ -230,11 +257,13 @@ zero::Reducer::BackwardSettings TrainingEngine::Impl::settings(bool scale_wrt_ga
 void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
   check_alive();
   check_optimizer("backward");
-  views->take_back();
+  drop_broken_backward();
+  views->prepare_backward(*reducer);
   reducer->begin_backward(settings(scale_wrt_gas));
 }
 
 void TrainingEngine::Impl::end_backward() {
+  check_alive();
   const at::NoGradGuard no_grad;
   reducer->backward_done();
   views->publish(!has_local_gradients);
@@ -244,6 +273,13 @@ void TrainingEngine::Impl::abandon_backward() {
   has_local_gradients = false;
   window_has_gradients = false;
   reducer->abandon_backward();
+}
+
+// A plain loss.backward() that threw did so past us: autograd drops its callbacks then.
+void TrainingEngine::Impl::drop_broken_backward() {
+  if (!reducer->in_backward() || torch::autograd::get_current_graph_task_id() != -1) return;
+  core::log_warning("[engine] a backward ended with an exception: the gradients since the last step are dropped");
+  abandon_backward();
 }
 
 bool TrainingEngine::Impl::is_boundary() const {
@@ -300,6 +336,10 @@ void TrainingEngine::Impl::step_external(const zero::StepResult& inspected) {
 void TrainingEngine::Impl::advance_schedule() {
   if (!schedule) return;
   ++schedule_iteration;
+  follow_schedule();
+}
+
+void TrainingEngine::Impl::follow_schedule() {
   const auto rates = schedule->lr(schedule_iteration);
   const auto betas = schedule->betas(schedule_iteration);
   for (size_t group = 0; group < hyperparameters.size(); ++group) {
@@ -314,6 +354,7 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   DS_CHECK(no_sync_depth == 0, ValueError,
            "[engine] step() inside no_sync(): leave the context first, the step needs the reduced gradients");
   const at::NoGradGuard no_grad;
+  drop_broken_backward();
   StepOutcome outcome{.at_boundary = is_boundary(), .applied = false};
   ++progress.micro_steps;
   at_step_start = at_step_start || outcome.at_boundary;
@@ -373,6 +414,7 @@ void TrainingEngine::Impl::let_everything_go() {
   store.reset();
   gathers.reset();
   mesh.reset();
+  claim.release();
 }
 
 void TrainingEngine::before_forward(int module) { impl_->before_forward(module); }
@@ -437,6 +479,8 @@ std::string TrainingEngine::effective_config() const { return config::effective_
 std::map<std::string, double> TrainingEngine::memory() const {
   impl_->check_alive();
   const zero::HeldBytes held = impl_->store->held_bytes();
+  const int64_t scratch =
+      impl_->boundary_step->scratch_bytes() + (impl_->owner_step ? impl_->owner_step->scratch_bytes() : 0);
   std::vector<plan::Unit> units;
   for (const zero::UnitBuffers& unit : impl_->store->units()) {
     plan::Unit& copy = units.emplace_back();
@@ -457,7 +501,8 @@ std::map<std::string, double> TrainingEngine::memory() const {
           {"gradients", held.gradients},
           {"states", held.states},
           {"slots", held.slots + bound},
-          {"total", held.total() + bound},
+          {"scratch", scratch},
+          {"total", held.total() + bound + scratch},
           {"formula_parameters", estimate.parameters},
           {"formula_gradients", estimate.gradients},
           {"formula_states", estimate.states},
@@ -466,12 +511,16 @@ std::map<std::string, double> TrainingEngine::memory() const {
 }
 
 std::vector<std::string> TrainingEngine::unit_names() const {
+  impl_->check_alive();
   std::vector<std::string> names;
   for (const zero::UnitBuffers& unit : impl_->store->units()) names.push_back(unit.name);
   return names;
 }
 
-void TrainingEngine::barrier() { impl_->data().barrier({.step = impl_->progress.global_steps}); }
+void TrainingEngine::barrier() {
+  impl_->check_alive();
+  impl_->data().barrier({.step = impl_->progress.global_steps});
+}
 
 bool needs_gather_group(const std::string& config) {
   return config::load_config_argument(config).zero_optimization.stage == 3;

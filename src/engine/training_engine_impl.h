@@ -10,6 +10,7 @@
 #include "comm/mesh.h"
 #include "config/config.h"
 #include "deepspeed/detail/training_engine.h"
+#include "engine/parameter_claim.h"
 #include "optim/hyperparameters.h"
 #include "optim/range_optimizer.h"
 #include "optim/schedules.h"
@@ -29,7 +30,9 @@ struct TrainingEngine::Impl {
 
   // set-up
   void adopt_parameters();
+  void check_loose_parameters() const;
   void choose_optimizer();
+  void follow_schedule();
   void build_layout(bool first);
   void broadcast_buffers();
   plan::ParameterInfo info_of(size_t index) const;
@@ -40,6 +43,7 @@ struct TrainingEngine::Impl {
   void begin_backward(bool scale_wrt_gas);
   void end_backward();
   void abandon_backward();
+  void drop_broken_backward();
   void follow_requires_grad();
   bool is_boundary() const;
   StepOutcome step(const std::vector<GroupValues>& groups);
@@ -72,6 +76,7 @@ struct TrainingEngine::Impl {
   std::vector<tensor::NamedParameter> parameters;      // those that lanes hold
   std::vector<ParameterDescription> loose_parameters;  // integers and the like: stay where they are
   std::map<std::string, size_t> parameter_index;
+  engine::ParameterClaim claim;
   std::string optimizer_type;                           // "": none
   std::vector<optim::Hyperparameters> hyperparameters;  // the engine's own, a group each
   std::unique_ptr<optim::RangeOptimizer> optimizer;     // none for an external one
@@ -85,7 +90,7 @@ struct TrainingEngine::Impl {
   std::unique_ptr<zero::BoundaryStep> boundary_step;
   std::unique_ptr<zero::OwnerStep> owner_step;  // external optimizers only
   std::function<void(const std::vector<OwnedParameter>&)> external_step;
-  std::vector<std::vector<int>> units_of_module;  // by module index
+  std::vector<std::vector<int>> units_of_module;  // by module index: those of parameters that it owns itself
 
   Progress progress;
   std::optional<bool> boundary_override;

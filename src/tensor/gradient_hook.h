@@ -14,8 +14,9 @@ namespace deepspeed::tensor {
 class GradientHook {
  public:
   /// `parameter` must be a leaf that requires a gradient. `function` must not throw through autograd more than once a
-  /// backward: its exception ends that backward and reaches its caller.
-  GradientHook(const at::Tensor& parameter, std::function<void()> function);
+  /// backward: its exception ends that backward and reaches its caller. `before`, where given, runs right before the
+  /// accumulation, on the same thread.
+  GradientHook(const at::Tensor& parameter, std::function<void()> function, std::function<void()> before = {});
   ~GradientHook();
   GradientHook(GradientHook&&) noexcept;
   GradientHook& operator=(GradientHook&&) noexcept;

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/log.h"
@@ -11,7 +12,7 @@
 namespace deepspeed::tensor {
 
 SlotPool::SlotPool(std::string what, int64_t slot_bytes, int count, c10::Device device)
-    : what_(std::move(what)), slot_bytes_(slot_bytes), device_(device) {
+    : what_(std::move(what)), slot_bytes_(slot_bytes), device_(device), planned_(count) {
   for (int i = 0; i < count; ++i) add_slot();
 }
 
@@ -20,23 +21,26 @@ void SlotPool::add_slot() {
   taken_.push_back(false);
 }
 
-int SlotPool::try_acquire() {
-  for (int slot = 0; slot < count(); ++slot) {
+int SlotPool::try_acquire() { return take_below(planned_); }
+
+int SlotPool::take_below(int end) {
+  for (int slot = 0; slot < end; ++slot) {
     if (taken_[slot]) continue;
     taken_[slot] = true;
+    most_taken_ = std::max(most_taken_, slot + 1);
     return slot;
   }
   return -1;
 }
 
 int SlotPool::acquire_or_grow(const std::string& reason) {
-  if (const int slot = try_acquire(); slot >= 0) return slot;
+  if (const int slot = take_below(count()); slot >= 0) return slot;
   add_slot();
   ++grown_;
   core::log_once("slot pool " + what_ + reason, core::LogLevel::kInfo,
                  concat("[tensor.slot_pool] ", what_, ": a slot of ", slot_bytes_, " bytes was added (", count(),
                         " now) for ", reason));
-  return try_acquire();
+  return take_below(count());
 }
 
 void SlotPool::release(int slot) {
@@ -53,6 +57,15 @@ void SlotPool::raise(int64_t slot_bytes) {
   taken_.clear();
   slot_bytes_ = slot_bytes;
   for (int i = 0; i < slots; ++i) add_slot();
+}
+
+void SlotPool::shrink() {
+  const int keep = std::max(planned_, std::exchange(most_taken_, 0));
+  while (count() > keep) {
+    DS_INTERNAL_CHECK(!taken_.back(), "slot ", count() - 1, " of ", what_, " is taken while the pool shrinks");
+    slots_.pop_back();
+    taken_.pop_back();
+  }
 }
 
 at::Tensor SlotPool::view(int slot, int64_t offset_bytes, int64_t numel, c10::ScalarType type) const {

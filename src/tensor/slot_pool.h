@@ -16,11 +16,13 @@ class SlotPool {
   /// `slot_bytes`: the largest unit. `count` slots are allocated now. `what` names the pool in messages.
   SlotPool(std::string what, int64_t slot_bytes, int count, c10::Device device);
 
-  /// A free slot's index, or -1 where all are taken.
+  /// A free slot's index of those that were planned, or -1 where all of them are taken.
   int try_acquire();
-  /// As try_acquire, but adds a slot where all are taken: counted, and logged once with `reason`.
+  /// Any free slot's index; where all are taken, a slot is added: counted, and logged once with `reason`.
   int acquire_or_grow(const std::string& reason);
   void release(int slot);
+  /// Gives added slots back that nobody has needed since the last call. All slots must be free.
+  void shrink();
 
   /// Makes every slot at least so large. All must be free.
   void raise(int64_t slot_bytes);
@@ -34,12 +36,15 @@ class SlotPool {
 
  private:
   void add_slot();
+  int take_below(int end);
 
   std::string what_;
   int64_t slot_bytes_;
   c10::Device device_;
   std::vector<at::Tensor> slots_;
   std::vector<bool> taken_;
+  int planned_ = 0;
+  int most_taken_ = 0;  // since the last shrink
   int grown_ = 0;
 };
 

@@ -201,7 +201,7 @@ void Binder::prefetch() {
       const int leaving = victim();
       if (leaving < 0 || !is_needed_later(leaving, unit)) return;
       evict(leaving);
-      slot = slots_.try_acquire();
+      slot = slots_.acquire_or_grow(store_.units()[unit].name);  // the one that has just become free
     }
     launch(unit, slot);
   }
@@ -211,7 +211,7 @@ int Binder::slot_for(int unit) {
   if (const int slot = slots_.try_acquire(); slot >= 0) return slot;
   if (const int leaving = victim(); leaving >= 0) {
     evict(leaving);
-    return slots_.try_acquire();
+    return slots_.acquire_or_grow(store_.units()[unit].name);  // the one that has just become free
   }
   return grow(unit);
 }
@@ -288,6 +288,7 @@ void Binder::invalidate() {
     DS_INTERNAL_CHECK(units_[unit].pins == 0, "weights change while an operator uses ", store_.units()[unit].name);
     evict(unit);
   }
+  slots_.shrink();  // what the last step did without
   last_used_ = -1;
 }
 

@@ -102,7 +102,7 @@ StepResult BoundaryStep::inspect(const StepOptions& options) {
       return result;
     }
   }
-  result.scale = optim::clip_factor(result.gradient_norm, options.gradient_clipping) / options.loss_scale;
+  result.scale = optim::clip_factor(result.gradient_norm.value_or(0.0), options.gradient_clipping) / options.loss_scale;
   return result;
 }
 
@@ -164,6 +164,12 @@ void BoundaryStep::make_norm_buffers() {
       if (lane.plan.trainable) updates_.push_back(at::empty_like(lane.master));
     }
   }
+}
+
+int64_t BoundaryStep::scratch_bytes() const {
+  int64_t bytes = norms_.defined() ? static_cast<int64_t>(norms_.nbytes()) : 0;
+  for (const at::Tensor& update : updates_) bytes += static_cast<int64_t>(update.nbytes());
+  return bytes;
 }
 
 void BoundaryStep::step_with_norms(const optim::ParameterNormOptimizer& optimizer,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,9 +24,9 @@ struct StepOptions {
 
 struct StepResult {
   bool overflow = false;
-  double gradient_norm = 0.0;   ///< before clipping, without the loss scale
-  double scale = 1.0;           ///< what every gradient is multiplied by in the step
-  std::string first_nonfinite;  ///< on overflow: "name (rank r, element i)" of the first in rank order
+  std::optional<double> gradient_norm;  ///< before clipping, without the loss scale; nothing: nobody needed it
+  double scale = 1.0;                   ///< what every gradient is multiplied by in the step
+  std::string first_nonfinite;          ///< on overflow: "name (rank r, element i)" of the first in rank order
 };
 
 class BoundaryStep {
@@ -44,6 +45,9 @@ class BoundaryStep {
 
   /// The norm alone: fp64 partials a shard range, summed in rank order, so that all stages get the same bits.
   double gradient_norm(int64_t step);
+
+  /// Of the buffers that LAMB keeps beside its state.
+  int64_t scratch_bytes() const;
 
  private:
   double partial_of(int rank) const;

@@ -42,6 +42,16 @@ void GradientViews::take_back() {
   }
 }
 
+void GradientViews::prepare_backward(Reducer& reducer) {
+  take_back();
+  for (int parameter = 0; parameter < static_cast<int>(views_.size()); ++parameter) {
+    at::Tensor& tensor = store_.parameters()[parameter].tensor;
+    const Location& where = store_.location(parameter);
+    if (!tensor.mutable_grad().defined() || !store_.units()[where.unit].lanes[where.lane].plan.trainable) continue;
+    if (reducer.replace_gradient(parameter, tensor.grad())) tensor.mutable_grad().reset();
+  }
+}
+
 bool GradientViews::adopt_replaced() {
   bool any = false;
   for (int parameter = 0; parameter < static_cast<int>(views_.size()); ++parameter) {

@@ -23,6 +23,10 @@ class GradientViews {
   /// Takes our views back, so that autograd does not accumulate into them. Others' tensors stay.
   void take_back();
 
+  /// Before a backward: a `.grad` that is not our view replaces what this window holds of that gradient (where it holds
+  /// nothing yet, autograd adds to it), and our views are taken back.
+  void prepare_backward(Reducer& reducer);
+
   /// Copies every `.grad` that is not our view into the owned gradients, and clears it. `filled` units only get those
   /// elements replaced. Returns whether there was any.
   bool adopt_replaced();

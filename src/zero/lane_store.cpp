@@ -233,6 +233,14 @@ void LaneStore::reattach_parameters() {
   }
 }
 
+void LaneStore::refresh_masters() {
+  for (UnitBuffers& unit : units_) {
+    for (LaneBuffers& lane : unit.lanes) {
+      if (lane.plan.trainable && lane.needs_master_copy()) lane.master.copy_(lane.owned_part(lane.parameters));
+    }
+  }
+}
+
 HeldBytes LaneStore::held_bytes() const {
   HeldBytes held;
   for (const UnitBuffers& unit : units_) {

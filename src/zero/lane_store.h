@@ -111,6 +111,9 @@ class LaneStore {
   /// (module.to, set data).
   void reattach_parameters();
 
+  /// Masters follow the parameters, which were changed in place.
+  void refresh_masters();
+
   HeldBytes held_bytes() const;
 
  private:

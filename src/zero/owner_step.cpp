@@ -41,6 +41,17 @@ bool OwnerStep::has_own_master(size_t unit, const LaneBuffers& lane) const {
   return lane.needs_master_copy() || store_.units()[unit].released;
 }
 
+void OwnerStep::set_master(int parameter, const at::Tensor& value) {
+  at::Tensor& master = masters_[parameter];
+  if (master.defined()) master.copy_(value.detach().reshape(master.sizes()));
+}
+
+int64_t OwnerStep::scratch_bytes() const {
+  int64_t bytes = 0;
+  for (const at::Tensor& master : masters_) bytes += master.defined() ? static_cast<int64_t>(master.nbytes()) : 0;
+  return bytes;
+}
+
 at::Tensor OwnerStep::value_of(int parameter) {
   return masters_[parameter].defined() ? masters_[parameter] : store_.parameters()[parameter].tensor.detach();
 }

@@ -34,8 +34,13 @@ class OwnerStep {
   /// Sends the owners' new weights to all; masters and parameters of the lanes follow.
   void finish(int64_t step);
 
-  /// Masters follow the lanes again: after a checkpoint was loaded.
+  /// Masters follow the lanes again: after a checkpoint was loaded or weights were changed.
   void refresh_masters(int64_t step);
+  /// The same of one whole parameter; not collective.
+  void set_master(int parameter, const at::Tensor& value);
+
+  /// Of masters that are not the parameters themselves.
+  int64_t scratch_bytes() const;
 
  private:
   at::Tensor value_of(int parameter);

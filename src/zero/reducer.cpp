@@ -52,7 +52,8 @@ void Reducer::refresh_hooks() {
 
 void Reducer::attach_hook(int parameter) {
   const at::Tensor& tensor = store_.parameters()[parameter].tensor;
-  hooks_[parameter] = std::make_unique<tensor::GradientHook>(tensor, [this, parameter] { gradient_ready(parameter); });
+  hooks_[parameter] = std::make_unique<tensor::GradientHook>(
+      tensor, [this, parameter] { gradient_ready(parameter); }, [this] { before_gradient(); });
 }
 
 void Reducer::note_use(int unit) {
@@ -114,9 +115,14 @@ at::Tensor Reducer::target(int unit, int parameter) {
   return whole.narrow(0, where.range.begin, where.range.numel());
 }
 
-void Reducer::gradient_ready(int parameter) {
+// Before the accumulation: while `.grad` is a view of the lane, autograd would add into the lane itself.
+void Reducer::before_gradient() {
   const std::lock_guard lock(mutex_);
   if (!in_backward_ && unannounced_) apply(unannounced_());
+}
+
+void Reducer::gradient_ready(int parameter) {
+  const std::lock_guard lock(mutex_);
   at::Tensor& tensor = store_.parameters()[parameter].tensor;
   at::Tensor& gradient = tensor.mutable_grad();
   if (!gradient.defined()) return;
@@ -132,6 +138,26 @@ void Reducer::gradient_ready(int parameter) {
   gradient.reset();
   ++state.ready;
   if (policy_ == ReducePolicy::kNow) launch_ready();
+}
+
+bool Reducer::replace_gradient(int parameter, const at::Tensor& value) {
+  const Location& where = store_.location(parameter);
+  const UnitState& state = units_[where.unit];
+  const bool is_local = state.open == Open::kLane;
+  if (!state.filled && !is_local) return false;
+  LaneBuffers& lane = store_.units()[where.unit].lanes[where.lane];
+  const at::Tensor flat = value.detach().reshape({-1});
+  if (is_local) {
+    const at::Tensor into = target(where.unit, parameter);
+    state.filled ? void(into.zero_()) : precision::scale_into(into, flat, 1.0);
+    parameters_[parameter].written = true;
+  }
+  const plan::Range mine = plan::intersect(where.range, lane.owned);
+  if (state.filled && !mine.empty()) {
+    precision::scale_into(lane.owned_gradient.narrow(0, mine.begin - lane.owned.begin, mine.numel()),
+                          flat.narrow(0, mine.begin - where.range.begin, mine.numel()), 1.0);
+  }
+  return true;
 }
 
 void Reducer::open(int unit) {
@@ -354,6 +380,7 @@ void Reducer::start_window() {
   const std::lock_guard lock(mutex_);
   DS_INTERNAL_CHECK(in_flight_.empty(), "a boundary step with ", in_flight_.size(), " reductions on their way");
   reset_units();
+  if (store_.gradient_slots() != nullptr) store_.gradient_slots()->shrink();
 }
 
 void Reducer::reset_units() {

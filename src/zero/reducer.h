@@ -46,12 +46,16 @@ class Reducer {
   /// Before each backward.
   void begin_backward(const BackwardSettings& settings);
 
-  /// Asked at the first gradient of a backward that nobody announced (a plain loss.backward()); who answers also sees
-  /// to it that backward_done() is called when that backward ends.
+  /// Asked right before autograd writes the first `.grad` of a backward that nobody announced (a plain
+  /// loss.backward()); who answers also sees to it that backward_done() is called when that backward ends.
   void on_unannounced_backward(std::function<BackwardSettings()> settings) { unannounced_ = std::move(settings); }
 
   /// The parameter's `.grad` is complete for this node: adds it into its lane and clears it.
   void gradient_ready(int parameter);
+
+  /// Between backwards: `value` replaces what this window holds of a parameter's gradient, whole and already scaled.
+  /// False where it holds nothing yet.
+  bool replace_gradient(int parameter, const at::Tensor& value);
 
   /// The outermost backward is over. With kNow, afterwards every owned_gradient is final.
   void backward_done();
@@ -113,6 +117,7 @@ class Reducer {
   };
 
   void apply(const BackwardSettings& settings);
+  void before_gradient();
   void attach_hook(int parameter);
   void agree_order();
   void cut_into_buckets(const std::vector<int>& order);

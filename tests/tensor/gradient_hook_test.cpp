@@ -34,6 +34,24 @@ TEST(GradientHook, AGraphThatOutlivesTheHookDoesNotCallIt) {
   EXPECT_EQ(calls, 0);
 }
 
+TEST(GradientHook, TheFunctionBeforeSeesTheOldGradientUntilTheHookIsDestroyed) {
+  at::Tensor parameter = at::ones({2}).requires_grad_(true);
+  int calls = 0;
+  {
+    const GradientHook hook(
+        parameter, [] {},
+        [&] {
+          ++calls;
+          parameter.mutable_grad().reset();
+        });
+    for (int turn = 0; turn < 2; ++turn) parameter.sum().backward();
+    EXPECT_EQ(calls, 2);
+    EXPECT_TRUE(at::equal(parameter.grad(), at::ones({2}))) << "the old gradient was dropped, not added to";
+  }
+  parameter.sum().backward();
+  EXPECT_EQ(calls, 2);
+}
+
 TEST(GradientHook, NoticesThatADtypeChangeReplacedTheAccumulator) {
   at::Tensor parameter = at::ones({2}).requires_grad_(true);
   const GradientHook hook(parameter, [] {});

@@ -75,6 +75,12 @@ TEST(Binder, AnOperatorThatNeedsMoreUnitsAtOnceGrowsThePoolUpToTheLimit) {
     const auto& p = bench.model.parameters;
     EXPECT_EQ(at::cat({p[0].tensor, p[1].tensor, p[2].tensor}).sum().item<float>(), 6.0F * 32);
     EXPECT_EQ(bench.binder->statistics().grown_slots, 1);
+    EXPECT_EQ(bench.sum(1), 64.0F);
+    bench.binder->invalidate();
+    EXPECT_EQ(bench.binder->slot_bytes(), 3 * 32 * 4) << "kept for the next step like this one";
+    bench.pass({0, 1, 2});
+    bench.binder->invalidate();
+    EXPECT_EQ(bench.binder->slot_bytes(), 2 * 32 * 4);
     Options limited = sharded();
     limited.max_live_parameters = 64;
     Bench second(context, {32, 32, 32}, limited);

@@ -34,7 +34,7 @@ TEST(BoundaryStep, NormAndClippingUndoTheLossScale) {
   Bench bench({16, 9});
   bench.fill_gradients(8.0);
   const StepResult result = bench.step.inspect({.loss_scale = 4.0, .gradient_clipping = 5.0});
-  EXPECT_DOUBLE_EQ(result.gradient_norm, 10.0);  // 25 elements of 2
+  EXPECT_DOUBLE_EQ(result.gradient_norm.value(), 10.0);  // 25 elements of 2
   EXPECT_NEAR(result.scale, 0.5 / 4.0, 1e-6);
   EXPECT_FALSE(result.overflow);
 }

@@ -70,6 +70,25 @@ TEST(Reducer, BucketsShareASlotAndThePoolDoesNotGrow) {
   }
 }
 
+TEST(Reducer, SlotsThatAreNoLongerNeededAreGivenBackAndThoseInUseStay) {
+  Bench bench({64, 64, 64, 64, 64}, stage(2));
+  const auto backward_of_first = [&](int units) {
+    at::Tensor loss = at::zeros({});
+    for (int unit = 0; unit < units; ++unit) loss = loss + bench.model.parameters[unit].tensor.sum();
+    bench.reducer.begin_backward({.policy = ReducePolicy::kNow, .scale = 1.0, .step = 0});
+    loss.backward();
+    bench.reducer.backward_done();
+    bench.reducer.start_window();
+  };
+  backward_of_first(4);  // p4 is the first of the order: the others wait for it
+  const int most = bench.store->gradient_slots()->count();
+  EXPECT_GT(most, 2);
+  backward_of_first(4);
+  EXPECT_EQ(bench.store->gradient_slots()->count(), most) << "needed in this window too";
+  backward_of_first(4);  // p4 is not waited for any more
+  EXPECT_EQ(bench.store->gradient_slots()->count(), 2);
+}
+
 TEST(Reducer, KeptGradientsAndLaterOnesOfOneBucketAddUp) {
   for (const int number : {0, 1, 2}) {
     Bench bench({16, 16}, stage(number));

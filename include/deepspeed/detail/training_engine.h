@@ -157,6 +157,7 @@ class DS_API TrainingEngine {
   // --- numbers ---
   const Progress& progress() const;
   void set_progress(const Progress& progress);
+  /// Of the last boundary step; nothing where neither clipping nor an overflow check needed it.
   std::optional<double> global_grad_norm() const;
   bool has_overflowed() const;
   int rank() const;
@@ -167,7 +168,8 @@ class DS_API TrainingEngine {
   void set_gradient_accumulation_steps(int64_t steps);
   std::vector<GroupValues> groups() const;
   std::string effective_config() const;
-  /// Bytes that this rank holds by role (parameters, gradients, states, slots), and what the formula says.
+  /// Bytes that this rank holds by role (parameters, gradients, states, slots, scratch), and what the formula says of
+  /// all but scratch: buffers that LAMB and external optimizers keep.
   std::map<std::string, double> memory() const;
   std::vector<std::string> unit_names() const;
 
@@ -179,8 +181,12 @@ class DS_API TrainingEngine {
   at::Tensor full_optimizer_state(const std::string& name, const std::string& key);
   void set_full_fp32_parameter(const std::string& name, const at::Tensor& value);
   void set_full_optimizer_state(const std::string& name, const std::string& key, const at::Tensor& value);
+  /// Only between the backward that reduced the gradient and step().
   void set_full_gradient(const std::string& name, const at::Tensor& value);
   std::vector<std::string> optimizer_state_names() const;
+  /// Master weights follow weights that were changed in place (16-bit training): where they differ, the master wins at
+  /// the next step otherwise.
+  void refresh_masters();
 
   // --- checkpoints; collective ---
   /// The module's present persistent buffers. Modules may replace theirs (`count = count + 1`, to(dtype)), so front

@@ -159,7 +159,8 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
         """Nothing to free: what the steps need is the engine's, see engine.destroy()."""
 
     def refresh_fp32_params(self) -> None:
-        """Master weights follow weights that were changed from outside, at the next forward; nothing to do here."""
+        """Master weights follow weights that were changed in place (16-bit training). All ranks call it."""
+        self.engine.core.refresh_masters()
 
     def state_dict(self) -> dict[str, Any]:
         """The groups' numbers. Moments and master weights are saved by engine.save_checkpoint(), shard by shard."""
