@@ -307,7 +307,7 @@ def case_a_schedule_that_lacks_a_number_names_it() -> None:
         ({"type": "StepLR", "params": {"step_size": "auto"}}, "step_size"),
     ):
         said = message(lambda: initialize(make_net(), config(1, optimizer=SGD, scheduler=section)), ValueError)  # noqa: B023
-        assert f"scheduler.params.{key}" in said and "Write a number" in said, said
+        assert f"scheduler.params.{key}" in said and ("Write a number" in said or "Add it" in said), said
 
 
 def case_a_loaded_checkpoint_tells_how_many_ranks_wrote_it() -> None:
