@@ -1,4 +1,10 @@
-// Direct exchange: one FIFO of operations, one thread that carries them out.
+// Direct exchange: one FIFO of operations and two threads. The first agrees with the other ranks on what comes next and
+// posts its messages; the second waits for them, adds, and completes works. So the messages of one operation travel
+// while those of the one before are added.
+//
+// [Note: Agreement] Before a payload is posted the ranks send each other a line that says what they launch. Ranks that
+// took different branches would otherwise add what does not belong together, or end the process (Gloo aborts on sizes
+// that differ). Different lines are an error on every rank, with the lines of both.
 #include "comm/direct_exchange.h"
 
 #include <ATen/ATen.h>
@@ -6,9 +12,12 @@
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -28,6 +37,10 @@ constexpr int64_t kBlockNumel = int64_t{16} * 1024;
 
 // Every part starts on a cache line of the staging buffer.
 constexpr int64_t kStagingAlignment = 64;
+
+// A line of agreement: a hash of the whole line, then as much of its text as fits.
+constexpr int64_t kLineBytes = 256;
+constexpr int64_t kLineText = kLineBytes - static_cast<int64_t>(sizeof(uint64_t));
 
 // How many operations have their messages posted at once: the next one's travel while this one's are added.
 constexpr size_t kPostedAtOnce = 2;
@@ -80,6 +93,7 @@ struct Sum {
 /// What one launch sends and receives, and what it adds once all has arrived.
 struct Operation {
   std::string what;
+  std::string line;  ///< what, and how much: compared over the ranks
   int tag = 0;
   int lanes = 0;
   bool sends_results = false;  ///< of sums before it: not posted until those are complete
@@ -111,13 +125,17 @@ void sum_in_rank_order(const Sum& sum, double* block) {
   }
 }
 
-/// Thread, group and queue. Only the process that made it may destroy it.
+/// Threads, group and queues. Only the process that made it may destroy it.
 class Exchange final : public Communicator {
  public:
   explicit Exchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
-      : group_(std::move(group)), rank_(group_->getRank()), size_(group_->getSize()), pid_(::getpid()), thread_([this] {
-          run();
-        }) {}
+      : group_(std::move(group)),
+        rank_(group_->getRank()),
+        size_(group_->getSize()),
+        pid_(::getpid()),
+        lines_(at::zeros({size_, kLineBytes}, at::kByte)),
+        posting_thread_([this] { post_all(); }),
+        finishing_thread_([this] { finish_all(); }) {}
 
   ~Exchange() override {
     {
@@ -125,7 +143,8 @@ class Exchange final : public Communicator {
       stopping_ = true;
     }
     changed_.notify_all();
-    thread_.join();
+    posting_thread_.join();
+    finishing_thread_.join();
   }
 
   int rank() const override { return rank_; }
@@ -233,45 +252,122 @@ class Exchange final : public Communicator {
              ": this process was forked after the process group was made. ",
              "Use the engine only in the process that made it.");
     operation.what = describe(tag);
+    operation.line = line_of(operation);
     std::shared_ptr<ExchangeWork> work = operation.work;
     {
       const std::lock_guard lock(mutex_);
       operation.tag = static_cast<int>(next_tag_ & 0x3fffffff);
-      next_tag_ += std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
+      // The first is the line's.
+      next_tag_ += 1 + std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
       queue_.push_back(std::move(operation));
     }
     changed_.notify_all();
     return Work(work);
   }
 
-  static bool may_post(const Operation& next, const std::deque<Operation>& posted) {
-    const auto sums = [](const Operation& operation) { return !operation.sums.empty(); };
-    return !next.sends_results || std::none_of(posted.begin(), posted.end(), sums);
+  /// What all ranks must launch alike: what it is for, which kind, and how much.
+  static std::string line_of(const Operation& operation) {
+    std::string sizes;
+    for (const Sum& sum : operation.sums) sizes += concat(" ", sum.part_bytes());
+    if (!sizes.empty()) return concat(operation.what, " (a sum, bytes a rank:", sizes, ")");
+    // A broadcast's root sends only, the others receive only.
+    const auto& messages = operation.receives.empty() ? operation.sends : operation.receives;
+    int lane = -1;
+    for (const Message& message : messages) {
+      if (message.lane == lane) continue;  // the same to or from another rank
+      lane = message.lane;
+      sizes += concat(" ", message.buffer.nbytes());
+    }
+    return concat(operation.what, " (bytes a rank:", sizes, ")");
   }
 
-  void run() {
-    std::deque<Operation> posted;
-    auto& queue = queue_;
+  /// Throws CommError where another rank launches something else.
+  void agree(const Operation& operation) {
+    const auto write = [&](char* line) {
+      const uint64_t hash = std::hash<std::string>()(operation.line);
+      std::memcpy(line, &hash, sizeof(hash));
+      std::strncpy(line + sizeof(hash), operation.line.c_str(), kLineText - 1);
+      line[kLineBytes - 1] = '\0';
+    };
+    char* const mine = static_cast<char*>(lines_.data_ptr()) + rank_ * kLineBytes;
+    write(mine);
+    std::vector<c10::intrusive_ptr<c10d::Work>> messages;
+    for (const int peer : peers()) {
+      std::vector<at::Tensor> theirs = {lines_[peer]};
+      messages.push_back(group_->recv(theirs, peer, operation.tag));
+      std::vector<at::Tensor> ours = {lines_[rank_]};
+      messages.push_back(group_->send(ours, peer, operation.tag));
+    }
+    for (const auto& message : messages) message->wait();
+    for (const int peer : peers()) {
+      const char* const theirs = static_cast<const char*>(lines_.data_ptr()) + peer * kLineBytes;
+      if (std::memcmp(mine, theirs, sizeof(uint64_t)) == 0) continue;
+      throw CommError(concat("rank ", peer, " is at: ", theirs + sizeof(uint64_t), "; rank ", rank_,
+                             " is at: ", operation.line, ". All ranks must do the same in the same order: look for a ",
+                             "branch that only some ranks take, an uneven number of batches, or something done under ",
+                             "`if rank == 0`"));
+    }
+  }
+
+  /// Under the lock: whether `next` may travel beside what is on its way.
+  bool may_post(const Operation& next) const {
+    if (broken_) return true;
+    const auto sums = [](const Operation& operation) { return !operation.sums.empty(); };
+    return posted_.size() < kPostedAtOnce && !(next.sends_results && std::any_of(posted_.begin(), posted_.end(), sums));
+  }
+
+  void post_all() {
     while (true) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) break;
+      Operation operation = std::move(queue_.front());
+      queue_.pop_front();
+      bool posts = !broken_;
+      lock.unlock();
+      try {
+        if (posts) agree(operation);
+      } catch (...) {
+        fail(operation);
+      }
+      lock.lock();
+      changed_.wait(lock, [&] { return may_post(operation); });
+      posts = !broken_;
+      lock.unlock();
+      if (posts) post(operation);
+      lock.lock();
+      posted_.push_back(std::move(operation));
+      lock.unlock();
+      changed_.notify_all();
+    }
+    const std::lock_guard lock(mutex_);
+    nothing_more_is_posted_ = true;
+    changed_.notify_all();
+  }
+
+  void finish_all() {
+    while (true) {
+      Operation* front = nullptr;
       {
         std::unique_lock lock(mutex_);
-        if (posted.empty()) changed_.wait(lock, [&] { return stopping_ || !queue.empty(); });
-        while (posted.size() < kPostedAtOnce && !queue.empty() && may_post(queue.front(), posted)) {
-          posted.push_back(std::move(queue.front()));
-          queue.pop_front();
-          lock.unlock();
-          post(posted.back());
-          lock.lock();
-        }
-        if (posted.empty()) return;  // stopping, nothing left
+        changed_.wait(lock, [&] { return nothing_more_is_posted_ || !posted_.empty(); });
+        if (posted_.empty()) return;
+        front = &posted_.front();  // stays in place: others are only added behind it
       }
-      finish(posted.front());
-      posted.pop_front();
+      finish(*front);
+      const std::shared_ptr<ExchangeWork> work = std::move(front->work);
+      std::exception_ptr error;
+      {
+        const std::lock_guard lock(mutex_);
+        posted_.pop_front();
+        error = broken_;
+      }
+      changed_.notify_all();
+      work->finish(error);
     }
   }
 
   void post(Operation& operation) {
-    if (broken_) return;
     try {
       if (!operation.sums.empty()) {
         operation.staging = take_staging(staging_bytes(operation));
@@ -279,19 +375,21 @@ class Exchange final : public Communicator {
       }
       for (const Message& message : operation.receives) {
         std::vector<at::Tensor> buffers = {message.buffer};
-        operation.in_flight.push_back(group_->recv(buffers, message.peer, operation.tag + message.lane));
+        operation.in_flight.push_back(group_->recv(buffers, message.peer, operation.tag + 1 + message.lane));
       }
       for (const Message& message : operation.sends) {
         std::vector<at::Tensor> buffers = {message.buffer};
-        operation.in_flight.push_back(group_->send(buffers, message.peer, operation.tag + message.lane));
+        operation.in_flight.push_back(group_->send(buffers, message.peer, operation.tag + 1 + message.lane));
       }
     } catch (...) {
       fail(operation);
     }
   }
 
+  /// Waits for the messages, adds, and lets every buffer go. Before the caller goes on: it may then drop its tensors,
+  /// and the last reference would be this thread's, which for a tensor of Python's would have to take the GIL.
   void finish(Operation& operation) {
-    if (!broken_) {
+    if (!is_broken()) {
       try {
         for (const auto& message : operation.in_flight) message->wait();
         for (const Sum& sum : operation.sums) sum_in_rank_order(sum, block_.get());
@@ -299,39 +397,42 @@ class Exchange final : public Communicator {
         fail(operation);
       }
     }
-    if (operation.staging.defined()) staging_.push_back(std::move(operation.staging));
-    // Before the caller goes on: it may then drop its tensors, and the last reference would be this thread's, which
-    // for a tensor of Python's would have to take the GIL.
+    operation.staging.reset();
     operation.in_flight.clear();
     operation.receives.clear();
     operation.sends.clear();
     operation.sums.clear();
-    operation.work->finish(broken_);
+  }
+
+  bool is_broken() {
+    const std::lock_guard lock(mutex_);
+    return static_cast<bool>(broken_);
   }
 
   /// After a failure nothing more is sent: every later operation gets the first error, at once.
   void fail(const Operation& operation) {
-    std::string reason = "unknown error";
+    std::string text;
     try {
       throw;
+    } catch (const CommError& error) {
+      text = concat("[comm] rank ", rank_, " of ", size_, ": the ranks disagree: ", error.what(), ".");
     } catch (const std::exception& error) {
-      reason = error.what();
+      std::string reason = error.what();
       reason = reason.substr(0, reason.find("\nException raised from"));
+      text = concat("[comm] rank ", rank_, " of ", size_, ": ", operation.what, " failed: ", reason,
+                    ". Another rank has probably died or is stuck: look at the first error of the others.");
     }
-    broken_ = std::make_exception_ptr(
-        CommError(concat("[comm] rank ", rank_, " of ", size_, ": ", operation.what, " failed: ", reason,
-                         ". Another rank has probably died or is stuck: look at the first error of the others.")));
+    const std::lock_guard lock(mutex_);
+    if (!broken_) broken_ = std::make_exception_ptr(CommError(text));
+    changed_.notify_all();
   }
 
+  /// Operations take turns with kPostedAtOnce buffers: the one that a buffer's last user left is finished when the next
+  /// is posted. Each grows to the largest seen, so that after a first step nothing is allocated.
   at::Tensor take_staging(int64_t bytes) {
-    const auto fits = [&](const at::Tensor& buffer) { return buffer.numel() >= bytes; };
-    auto best = staging_.end();
-    for (auto it = staging_.begin(); it != staging_.end(); ++it) {
-      if (fits(*it) && (best == staging_.end() || it->numel() < best->numel())) best = it;
-    }
-    if (best == staging_.end()) return at::empty({bytes}, at::kByte);
-    at::Tensor buffer = std::move(*best);
-    staging_.erase(best);
+    most_staging_ = std::max(most_staging_, bytes);
+    at::Tensor& buffer = staging_[next_staging_++ % kPostedAtOnce];
+    if (!buffer.defined() || buffer.numel() < most_staging_) buffer = at::empty({most_staging_}, at::kByte);
     return buffer;
   }
 
@@ -340,17 +441,23 @@ class Exchange final : public Communicator {
   const int size_;
   const int pid_;
 
-  std::mutex mutex_;
+  std::mutex mutex_;  // guards what follows, up to the line
   std::condition_variable changed_;
-  std::deque<Operation> queue_;  // guarded by mutex_, as are the next two
+  std::deque<Operation> queue_;   // launched
+  std::deque<Operation> posted_;  // on their way; the finishing thread works on the front one without the lock
   int64_t next_tag_ = 0;
   bool stopping_ = false;
-
-  // Only the thread's own:
+  bool nothing_more_is_posted_ = false;
   std::exception_ptr broken_;
-  std::vector<at::Tensor> staging_;  // kept buffers, at most kPostedAtOnce per size in use
-  const std::unique_ptr<double[]> block_{new double[kBlockNumel]};  // of a sum; aligned for every type
-  std::thread thread_;                                              // last: starts when everything else is there
+  // ---
+  std::array<at::Tensor, kPostedAtOnce> staging_;  // the posting thread's, as are the next two
+  size_t next_staging_ = 0;
+  int64_t most_staging_ = 0;
+  at::Tensor lines_;  // [ranks, kLineBytes]; the posting thread's
+  const std::unique_ptr<double[]> block_{
+      new double[kBlockNumel]};  // of a sum, aligned for every type; the finishing one's
+  std::thread posting_thread_;   // last: they start when everything else is there
+  std::thread finishing_thread_;
 };
 
 /// A forked child has neither the thread nor the group's, so that their locks and joins would wait for ever: there the

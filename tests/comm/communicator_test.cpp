@@ -151,6 +151,32 @@ TEST(Communicator, NobodyElseHoldsTheBuffersOnceWaitReturns) {
   });
 }
 
+// Equal sizes would be added silently, different ones would end the process.
+TEST(Communicator, RanksThatDisagreeAllGetBothSidesNamesAtOnce) {
+  for (const int64_t other_numel : {300, 3000}) {
+    testing::run_on_ranks(3, [&](RankContext& context) {
+      const auto communicator = make_communicator(context.new_group(), at::kCPU);
+      communicator->barrier(kTag);
+      const bool odd = context.rank() == 1;
+      const at::Tensor lane = at::ones({odd ? other_numel : 300});
+      const Tag tag{.step = 9, .phase = Phase::kGather, .unit = 4, .name = odd ? "right" : "left"};
+      const auto start = std::chrono::steady_clock::now();
+      for (int turn = 0; turn < 2; ++turn) {
+        try {
+          communicator->all_gather(lane, tag).wait();
+          ADD_FAILURE() << "expected CommError";
+        } catch (const CommError& error) {
+          const std::string text = error.what();
+          EXPECT_NE(text.find("parameter gather of left in step 9"), std::string::npos) << text;
+          EXPECT_NE(text.find("parameter gather of right in step 9"), std::string::npos) << text;
+        }
+      }
+      EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+      EXPECT_EQ(lane.sum().item<float>(), static_cast<float>(lane.numel())) << "nothing was mixed in";
+    });
+  }
+}
+
 TEST(Communicator, AForkedChildIsRefused) {
   testing::run_on_ranks(2, [](RankContext& context) {
     const auto communicator = make_communicator(context.new_group(), at::kCPU);
