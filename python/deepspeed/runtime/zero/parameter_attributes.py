@@ -36,7 +36,7 @@ def is_zero_param(parameter: object) -> bool:
 def mark_sharded(parameters: Iterable[nn.Parameter]) -> None:
     """Sets the attributes of what has become sharded; an id, once given, stays."""
     for parameter in parameters:
-        parameter.ds_id = getattr(parameter, "ds_id", None) or next(_next_id)
+        parameter.ds_id = parameter.ds_id if is_zero_param(parameter) else next(_next_id)
         parameter.ds_shape, parameter.ds_numel = parameter.shape, parameter.numel()
         parameter.ds_status, parameter.ds_param_type = ZeroParamStatus.NOT_AVAILABLE, ZeroParamType.PARTITIONED
         parameter.ds_persist, parameter.ds_active_sub_modules = False, set()
