@@ -12,6 +12,7 @@ import torch
 from accelerate.state import AcceleratorState
 from case_support import FOLDER, run_cases
 from hf_support import Tokens, auto_config, llama_config, make_llama
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -43,6 +44,11 @@ def make_trainer(name: str, config: Any, model: Any = None, **more: Any) -> Trai
     )
     model = model or make_llama()
     return Trainer(model=model, args=args, train_dataset=Tokens(), eval_dataset=Tokens(8, seed=1))
+
+
+def make_lora() -> PeftModel:
+    torch.manual_seed(6)
+    return get_peft_model(make_llama(), LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
 
 
 def train(name: str, config: Any, **more: Any) -> Trainer:
@@ -111,6 +117,33 @@ def case_optimizer_and_scheduler_of_the_config_at_every_stage() -> None:
             for key in ("loss", "grad_norm", "learning_rate", "eval_loss"):
                 assert_close(logged(trainer, key), logged(first, key), (stage, key))
             dist.barrier()
+
+
+def case_gradient_checkpointing() -> None:
+    for reentrant in (False, True):
+        for stage in (2, 3):
+            config = auto_config(stage)
+            del config["optimizer"], config["scheduler"]
+            more = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": reentrant}}
+            trainer = train("recomputed", config, **more)
+            for key in ("loss", "grad_norm"):
+                assert_close(logged(trainer, key), logged(PLAIN, key), (reentrant, stage, key))
+
+
+def case_lora() -> None:
+    expected = None
+    for stage in (0, 2, 3):
+        trainer = train(f"lora{stage}", auto_config(stage), model=make_lora(), save_strategy="steps", save_steps=2)
+        trainer.save_model()
+        expected = expected or trainer
+        assert_close(logged(trainer, "loss"), logged(expected, "loss"), stage)
+        dist.barrier()
+        unset_hf_deepspeed_config()
+        for name, value in PeftModel.from_pretrained(make_llama(), FOLDER / f"lora{stage}").state_dict().items():
+            assert_close(value, expected.model.state_dict()[name], (stage, name), 1e-4)
+        again = make_trainer("again", auto_config(stage), model=make_lora())
+        again.train(resume_from_checkpoint=str(FOLDER / f"lora{stage}" / "checkpoint-2"))
+        assert_close(logged(again, "loss"), logged(trainer, "loss"), stage, 1e-6)
 
 
 def case_bf16() -> None:
