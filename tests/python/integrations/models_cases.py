@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from case_support import FOLDER, initialize, run_cases
 from hf_support import SIZES, batch, llama_config, make_llama
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM
 from transformers.integrations import HfDeepSpeedConfig
 
+import deepspeed
 from deepspeed import _C
 from deepspeed import comm as dist
 
@@ -131,6 +132,31 @@ def case_generate() -> None:
     del config
 
 
+def case_generate_with_hooks_taken_off_and_all_parameters_gathered() -> None:
+    """What TRL does around generation, also with a model that is only read."""
+    expected = make_llama()
+    for with_optimizer in (True, False):
+        given = settings() if with_optimizer else {key: settings()[key] for key in settings() if key != "optimizer"}
+        given["zero_optimization"]["stage3_param_persistence_threshold"] = 5000
+        engine = initialize(make_llama(), given)
+        parameters = list(engine.module.parameters())
+        assert len(set(map(_C.is_sharded, parameters))) == 2
+        offload = getattr(engine.optimizer, "parameter_offload", engine.optimizer)
+        with deepspeed.zero.GatheredParameters(parameters):
+            assert all(each.ds_status is deepspeed.zero.ZeroParamStatus.AVAILABLE for each in parameters)
+            for each in [*parameters, *(each for _, each in offload.module.ds_external_parameters())]:
+                each.ds_active_sub_modules.clear()
+            for hook in [*offload.forward_hooks, *offload.backward_hooks]:
+                hook.remove()
+            offload.forward_hooks, offload.backward_hooks = [], []
+            prompt = batch(0, dist.get_rank())["input_ids"]
+            found = engine.module.generate(prompt, **GENERATION)
+            assert torch.equal(found, expected.generate(prompt, synced_gpus=False, **GENERATION))
+            offload._register_deepspeed_module(offload.module)
+        assert torch.allclose(engine(**batch(0, 0)).loss, expected(**batch(0, 0)).loss)
+        engine.destroy()
+
+
 def lora(model: nn.Module, **more: Any) -> PeftModel:
     torch.manual_seed(6)
     return get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", **more))
@@ -190,6 +216,37 @@ def case_other_adapters() -> None:
                 assert value.numel() > 0 and torch.equal(value, state[name].cpu()), name
             engine.destroy()
             del config
+
+
+def case_adalora_reads_gradients_and_writes_weights() -> None:
+    _, folder = saved_llama("ada")
+    ranks = AdaLoraConfig(
+        init_r=4,
+        target_r=2,
+        tinit=1,
+        tfinal=1,
+        deltaT=1,
+        total_step=6,
+        target_modules=["q_proj"],
+        task_type="CAUSAL_LM",
+    )
+    losses = []
+    for stage in (0, 2, 3):
+        config = HfDeepSpeedConfig(settings(stage))
+        torch.manual_seed(6)
+        model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), copy.deepcopy(ranks))
+        engine = initialize(model, settings(stage))
+        found = []
+        for step in range(6):
+            loss = engine(**batch(step, dist.get_rank())).loss
+            engine.backward(loss)
+            model.base_model.update_and_allocate(step)
+            engine.step()
+            found.append(loss.item())
+        losses.append(found)
+        engine.destroy()
+        del config
+    assert torch.allclose(torch.tensor(losses[1:]), torch.tensor(losses[0]), rtol=1e-5), losses
 
 
 FAMILIES: dict[str, dict[str, Any]] = {

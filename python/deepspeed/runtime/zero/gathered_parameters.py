@@ -26,6 +26,7 @@ class GatheredParameters:
         listed = [params] if isinstance(params, Tensor) or params is None else list(params)
         sharded = {id(each): each for each in listed if isinstance(each, Tensor) and _C.is_sharded(each)}
         self._parameters: list[Any] = sorted(sharded.values(), key=lambda each: each.ds_id) if enabled else []
+        self._gathered: list[Any] = []
         self._root = -1 if modifier_rank is None else modifier_rank
 
     def __enter__(self) -> GatheredParameters:
@@ -33,6 +34,7 @@ class GatheredParameters:
             from deepspeed import _C
 
             _C.hold(self._parameters)
+            self._gathered = [each for each in self._parameters if each.ds_status is not ZeroParamStatus.AVAILABLE]
             self._set_status(ZeroParamStatus.AVAILABLE)
         return self
 
@@ -47,5 +49,5 @@ class GatheredParameters:
             self._set_status(ZeroParamStatus.NOT_AVAILABLE)
 
     def _set_status(self, status: ZeroParamStatus) -> None:
-        for parameter in self._parameters:
+        for parameter in self._gathered:  # not those of a context around this one
             parameter.ds_status = status
