@@ -29,11 +29,11 @@ build-tests: build
 	@cmake --build build/release
 
 test: build-tests  ## every test
-	@scripts/setup demo
+	@scripts/setup test
 	@scripts/test
 
 test-all: build-tests  ## the long matrices too
-	@scripts/setup demo
+	@scripts/setup test
 	@scripts/test --all
 
 demo: build  ## fine-tune SmolLM2-135M on real text, two ranks, ZeRO-2

@@ -76,7 +76,7 @@ void TrainingEngine::Impl::adopt_parameters() {
     }
     DS_CHECK(!parameter_index.contains(parameter.name), ValueError, "[engine] two parameters are called ",
              parameter.name);
-    if (parameter.tensor.requires_grad() && parameter.group < 0) {
+    if (parameter.tensor.requires_grad() && parameter.group < 0 && !model.groups.empty()) {
       core::log_warning("[engine] parameter ", parameter.name,
                         " requires a gradient but is in no optimizer group: it is treated as frozen");
     }

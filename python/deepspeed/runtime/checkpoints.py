@@ -36,7 +36,7 @@ def save_checkpoint(
     state["user"] = client_state or {}
     if engine.lr_scheduler is not None:
         state["lr_scheduler"] = engine.lr_scheduler.state_dict()
-    if engine.optimizer is not None:
+    if engine.basic_optimizer is not None:
         state["optimizer"] = engine.optimizer.state_dict()
     encoded, tensors = typed.encode(state, "client_state")
     chosen = str(tag) if tag is not None else f"global_step{engine.global_steps}"
@@ -85,7 +85,7 @@ def load_checkpoint(
     if not load_module_only:
         if load_lr_scheduler_states and engine.lr_scheduler is not None and state["lr_scheduler"] is not None:
             engine.lr_scheduler.load_state_dict(state["lr_scheduler"])
-        if load_optimizer_states and engine.optimizer is not None and state["optimizer"] is not None:
+        if load_optimizer_states and engine.basic_optimizer is not None and state["optimizer"] is not None:
             engine.optimizer.load_state_dict(state["optimizer"])
         if load_optimizer_states and engine.external_step is not None:
             engine.external_step.load_states(loaded.owned_states)

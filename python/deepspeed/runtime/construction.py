@@ -112,7 +112,7 @@ def make_scheduler(engine: DeepSpeedEngine, given: Any) -> Any:
     if given is not None:
         return given(engine.optimizer) if callable(given) and not hasattr(given, "step") else given
     name = engine.scheduler_name()
-    if name is None or engine.optimizer is None:
+    if name is None or engine.basic_optimizer is None:
         return None
     ours = name in lr_schedules.VALID_LR_SCHEDULES
     kind = getattr(lr_schedules if ours else torch.optim.lr_scheduler, name, None)

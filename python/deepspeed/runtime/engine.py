@@ -90,9 +90,13 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         )
         self._casts_inputs = bool(self.fp16_enabled() and self.fp16_auto_cast())
         self.basic_optimizer = construction.make_optimizer(self, optimizer, model_parameters)
-        self.optimizer = None if self.basic_optimizer is None else DeepSpeedZeroOptimizer(self.basic_optimizer, self)
+        self.optimizer: Any = None
+        if self.basic_optimizer is not None:
+            self.optimizer = DeepSpeedZeroOptimizer(self.basic_optimizer, self)
         self.core, self.external_step = construction.make_core(self, text)
-        self._sharding = sharding.Sharding(model)
+        self.sharding = sharding.Sharding(model, self.zero_optimization_stage())
+        if self.optimizer is None:
+            self.optimizer = self.sharding.parameter_offload  # as outside code expects it of stage 3
         self.micro_batch_size: int = self.core.train_micro_batch_size_per_gpu()
         self.param_names = {parameter: name for name, parameter in model.named_parameters()}
         self.lr_scheduler = construction.make_scheduler(self, lr_scheduler)
@@ -141,14 +145,14 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
 
     def step(self, lr_kwargs: dict[str, Any] | None = None) -> None:
         """At a boundary: clip, step, gather, advance the scheduler. Otherwise only counts the micro-batch."""
-        outcome = self.core.step(self.optimizer.numbers() if self.optimizer is not None else [])
+        outcome = self.core.step(self.optimizer.numbers() if self.basic_optimizer is not None else [])
         if self._measures_throughput:
             self.tput_timer.stop(global_step=outcome.at_boundary)
         if not outcome.at_boundary:
             return
         batch_sizes.count_samples(self)
         self._last_applied = outcome.applied
-        if outcome.applied and self.optimizer is not None:
+        if outcome.applied and self.basic_optimizer is not None:
             self.optimizer.note_step()
         if outcome.applied and self.lr_scheduler is not None:
             self.lr_scheduler.step(**(lr_kwargs or {}))
@@ -250,7 +254,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.is_destroyed = True
         self._forward_events.detach()
         self.core.destroy()
-        self._sharding.detach()
+        self.sharding.detach()
         if self._gc_hold is not None:
             self._gc_hold()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import torch
 
-from deepspeed.runtime.zero.sharded_state_dict import kept_on
+from deepspeed.runtime.zero.sharded_state_dict import kept_on, leave_to_first_rank
 from deepspeed.utils.log import logger
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def consolidated_16bit_state_dict(
         return None
     with kept_on(here):
         state = engine.module_state_dict(exclude_frozen_parameters=exclude_frozen_parameters)
-    return state if here else None
+    if here:
+        return state
+    this, micro_steps = weakref.ref(engine), engine.micro_steps
+    leave_to_first_rank(lambda: (now := this()) is not None and not now.is_destroyed and now.micro_steps == micro_steps)
+    return None
 
 
 def save_16bit_model(

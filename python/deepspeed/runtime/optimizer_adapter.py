@@ -113,6 +113,14 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
 
     cur_scale = loss_scale
 
+    @property
+    def parameter_offload(self) -> Any:
+        """Of stage 3, for outside code that takes hooks off a model; no attribute at other stages."""
+        found = self.engine.sharding.parameter_offload
+        if found is None:
+            raise AttributeError("optimizer.parameter_offload is there at ZeRO stage 3 only.")
+        return found
+
     def numbers(self) -> list[dict[str, float]]:
         """The groups' present numbers, as the engine's kernels take them."""
         return [group_numbers(group, self.decoupled) for group in self.param_groups]

@@ -37,16 +37,16 @@ def get_global_grad_norm(engine: DeepSpeedEngine) -> float | None:
 
 
 def get_lr(engine: DeepSpeedEngine) -> list[float]:
-    return [float(group["lr"]) for group in engine.optimizer.param_groups] if engine.optimizer else []
+    return [float(group["lr"]) for group in engine.optimizer.param_groups] if engine.basic_optimizer else []
 
 
 def get_type(engine: DeepSpeedEngine) -> list[Any]:
-    return [group.get("type") for group in engine.optimizer.param_groups] if engine.optimizer else []
+    return [group.get("type") for group in engine.optimizer.param_groups] if engine.basic_optimizer else []
 
 
 def get_mom(engine: DeepSpeedEngine) -> list[Any]:
     """A group each: the momentum of SGD and RMSprop, the betas of all others."""
-    if engine.optimizer is None:
+    if engine.basic_optimizer is None:
         return []
     first, second = ("momentum", "betas") if engine.optimizer.kernel == "sgd" else ("betas", "momentum")
     return [group.get(first, group.get(second, 0.0)) for group in engine.optimizer.param_groups]

@@ -1,4 +1,4 @@
-"""What an engine adds to a module whose parameters it sharded (ZeRO stage 3), and takes off again."""
+"""What an engine adds to a module at ZeRO stage 3, and takes off again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from torch import nn
 
 from deepspeed import _C
 from deepspeed.runtime.zero import construction_context, sharded_state_dict
-from deepspeed.runtime.zero.parameter_attributes import mark_sharded, unmark
+from deepspeed.runtime.zero.parameter_attributes import mark_sharded, mark_whole, unmark
+from deepspeed.runtime.zero.parameter_offload import DeepSpeedZeRoOffload
 
 
 def has_sharded(module: nn.Module) -> bool:
@@ -17,18 +18,23 @@ def has_sharded(module: nn.Module) -> bool:
 
 
 class Sharding:
-    """Attributes of sharded parameters, whole state dicts; made once the C++ engine has the module."""
+    """Attributes of parameters, whole state dicts; made once the C++ engine has the module."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._parameters = [parameter for parameter in module.parameters() if _C.is_sharded(parameter)]
-        mark_sharded(self._parameters)
-        unmark(parameter for parameter in module.parameters() if not _C.is_sharded(parameter))
+    def __init__(self, module: nn.Module, stage: int) -> None:
+        self._parameters = list(module.parameters())
+        unmark(parameter for parameter in self._parameters if not _C.is_sharded(parameter))
+        self.parameter_offload = DeepSpeedZeRoOffload(module) if stage == 3 else None
+        if stage == 3:
+            mark_sharded(parameter for parameter in self._parameters if _C.is_sharded(parameter))
+            mark_whole(parameter for parameter in self._parameters if not _C.is_sharded(parameter))
         self._hooks: list[Any] = sharded_state_dict.attach(module)
         construction_context.sweep()
 
     def detach(self) -> None:
-        """The parameters are ordinary again."""
-        unmark(self._parameters)
+        """The parameters are ordinary again, but those that another engine has taken over."""
+        unmark(parameter for parameter in self._parameters if not _C.is_sharded(parameter))
+        if self.parameter_offload is not None:
+            self.parameter_offload.detach()
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()

@@ -14,7 +14,8 @@ class GatheredParameters:
     """Inside, the given sharded parameters are ordinary tensors with buffers of their own. On leaving, rank
     `modifier_rank`'s values go to all; without it every rank keeps what it wrote itself. Every rank enters and leaves.
 
-    `params` is a tensor or any iterable; None, plain tensors and repetitions in it are passed over.
+    `params` is a tensor or any iterable, sets included, whose order differs between ranks; None, plain tensors and
+    repetitions in it are passed over.
     """
 
     def __init__(
@@ -24,7 +25,8 @@ class GatheredParameters:
 
         listed = [params] if isinstance(params, Tensor) or params is None else list(params)
         sharded = {id(each): each for each in listed if isinstance(each, Tensor) and _C.is_sharded(each)}
-        self._parameters: list[Tensor] = list(sharded.values()) if enabled else []
+        self._parameters: list[Any] = sorted(sharded.values(), key=lambda each: each.ds_id) if enabled else []
+        self._gathered: list[Any] = []
         self._root = -1 if modifier_rank is None else modifier_rank
 
     def __enter__(self) -> GatheredParameters:
@@ -32,6 +34,7 @@ class GatheredParameters:
             from deepspeed import _C
 
             _C.hold(self._parameters)
+            self._gathered = [each for each in self._parameters if each.ds_status is not ZeroParamStatus.AVAILABLE]
             self._set_status(ZeroParamStatus.AVAILABLE)
         return self
 
@@ -46,5 +49,5 @@ class GatheredParameters:
             self._set_status(ZeroParamStatus.NOT_AVAILABLE)
 
     def _set_status(self, status: ZeroParamStatus) -> None:
-        for parameter in self._parameters:
-            parameter.ds_status = status  # type: ignore[attr-defined]
+        for parameter in self._gathered:  # not those of a context around this one
+            parameter.ds_status = status

@@ -36,10 +36,20 @@ def is_zero_param(parameter: object) -> bool:
 def mark_sharded(parameters: Iterable[nn.Parameter]) -> None:
     """Sets the attributes of what has become sharded; an id, once given, stays."""
     for parameter in parameters:
-        parameter.ds_id = getattr(parameter, "ds_id", None) or next(_next_id)
-        parameter.ds_shape, parameter.ds_numel = parameter.shape, parameter.numel()
-        parameter.ds_status, parameter.ds_param_type = ZeroParamStatus.NOT_AVAILABLE, ZeroParamType.PARTITIONED
-        parameter.ds_persist, parameter.ds_active_sub_modules = False, set()
+        _mark(parameter, ZeroParamStatus.NOT_AVAILABLE, is_whole=False)
+
+
+def mark_whole(parameters: Iterable[nn.Parameter]) -> None:
+    """The same for what stays whole on every rank at stage 3."""
+    for parameter in parameters:
+        _mark(parameter, ZeroParamStatus.AVAILABLE, is_whole=True)
+
+
+def _mark(parameter: nn.Parameter, status: ZeroParamStatus, is_whole: bool) -> None:
+    parameter.ds_id = parameter.ds_id if is_zero_param(parameter) else next(_next_id)
+    parameter.ds_shape, parameter.ds_numel = parameter.shape, parameter.numel()
+    parameter.ds_status, parameter.ds_param_type = status, ZeroParamType.PARTITIONED
+    parameter.ds_persist, parameter.ds_active_sub_modules = is_whole, set()
 
 
 def unmark(parameters: Iterable[nn.Parameter]) -> None:

@@ -1,9 +1,18 @@
-"""`state_dict()` of a module whose parameters are sharded gives whole tensors, on the CPU."""
+"""`state_dict()` of a module whose parameters are sharded gives whole tensors, on the CPU.
+
+[Note: Saving with a given state dict] Hugging Face's scripts end with `model.save_pretrained(folder, is_main_process=...,
+state_dict=accelerator.get_state_dict(engine))`. On all ranks but the first that state dict is None, and
+`save_pretrained` then asks the model for its own, which nobody writes; the first rank has one and does not come. So
+between a consolidated state dict and the next micro-batch, `state_dict()` inside a `save_pretrained` that was told
+`is_main_process=False` gathers nothing and gives tensors without data (device meta), which cannot be written.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator
+import sys
+from types import FrameType
+from typing import Any, Callable, Iterator
 
 import torch
 from torch import nn
@@ -11,14 +20,17 @@ from torch import nn
 from deepspeed import _C
 
 _keeps_values = True
+_aside: dict[nn.Module, dict[str, nn.Parameter | None]] = {}
+_is_left_to_first: Callable[[], bool] = lambda: False
 
 
 def attach(module: nn.Module) -> list[Any]:
     """Hooks on every module that owns sharded parameters; every rank calls `state_dict()`. Returns their handles."""
+    owners = [each for each in module.modules() if any(map(_C.is_sharded, each.parameters(recurse=False)))]
     return [
-        each.register_state_dict_post_hook(_fill_in)
-        for each in module.modules()
-        if any(_C.is_sharded(parameter) for parameter in each.parameters(recurse=False))
+        hook
+        for each in owners
+        for hook in (each.register_state_dict_pre_hook(_put_aside), each.register_state_dict_post_hook(_fill_in))
     ]
 
 
@@ -33,7 +45,35 @@ def kept_on(here: bool) -> Iterator[None]:
         _keeps_values = before
 
 
+def leave_to_first_rank(still: Callable[[], bool]) -> None:
+    """The first rank has the whole state dict, this one has none; see the note. For as long as `still` says true."""
+    global _is_left_to_first
+    _is_left_to_first = still
+
+
+def _saves_nothing_here() -> bool:
+    frame: FrameType | None = sys._getframe(1) if _is_left_to_first() else None
+    while frame is not None:
+        if frame.f_code.co_name == "save_pretrained" and frame.f_locals.get("is_main_process") is False:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _put_aside(module: nn.Module, prefix: str, keep_vars: bool) -> None:
+    """Where nothing is gathered, tensors without data stand in for the parameters until _fill_in."""
+    if _saves_nothing_here():
+        _aside[module] = module._parameters
+        module._parameters = {
+            name: nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device="meta"))
+            for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
+        }
+
+
 def _fill_in(module: nn.Module, state: dict[str, Any], prefix: str, local_metadata: Any) -> None:
+    if module in _aside:
+        module._parameters = _aside.pop(module)
+        return
     for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
         value = state.get(prefix + name)
         # keep_vars asks for the parameters themselves.

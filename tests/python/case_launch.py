@@ -1,0 +1,48 @@
+"""Starts a file of cases on two ranks, once, and says what became of each case."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Iterable
+
+HERE = Path(__file__).parent
+PROGRAMS = Path(sys.executable).parent
+DEEPSPEED = (str(PROGRAMS / "deepspeed"), "--num_gpus", "2", "--no_local_rank")
+
+
+def cases_of(files: Iterable[Path]) -> list[tuple[Path, str]]:
+    """(file, case) of all cases in `files`, without running them."""
+    return [(file, name) for file in files for name in _names(file)]
+
+
+def assert_case(file: Path, name: str, launch: tuple[str, ...]) -> None:
+    """The case ended well on both ranks; `launch` is the command that starts them."""
+    for rank, outcome in enumerate(_results_of(file, launch)):
+        assert outcome.get(name, "did not run: an earlier case failed") == "ok", f"rank {rank}: {outcome.get(name)}"
+
+
+def _names(file: Path) -> list[str]:
+    return re.findall(r"^def (case_\w+)", file.read_text(), flags=re.MULTILINE)
+
+
+@functools.lru_cache(maxsize=None)
+def _results_of(file: Path, launch: tuple[str, ...]) -> list[dict[str, str]]:
+    """{case: outcome} of both ranks; the launch's output in place of outcomes where a rank wrote none."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+    with tempfile.TemporaryDirectory(prefix=file.stem) as folder:
+        command = [*launch, str(file), folder]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+        except subprocess.TimeoutExpired as late:
+            return [dict.fromkeys(_names(file), str(late))]
+        files = sorted(Path(folder).glob("rank*.json"))
+        if len(files) != 2:
+            return [dict.fromkeys(_names(file), f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}")]
+        return [json.loads(each.read_text()) for each in files]

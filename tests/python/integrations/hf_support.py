@@ -1,0 +1,84 @@
+"""What the Hugging Face cases share: tiny models built from configs, random tokens, the config of their documentation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import LlamaConfig, LlamaForCausalLM
+
+VOCABULARY = 64
+SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32,
+}
+
+
+def llama_config(**more: Any) -> LlamaConfig:
+    return LlamaConfig(**{**SIZES, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, **more})
+
+
+def make_llama(**more: Any) -> LlamaForCausalLM:
+    torch.manual_seed(5)
+    return LlamaForCausalLM(llama_config(**more))
+
+
+class Tokens(Dataset):
+    """Rows of random tokens, the same in every process."""
+
+    def __init__(self, rows: int = 32, seed: int = 0) -> None:
+        self.rows = torch.randint(3, VOCABULARY, (rows, 8), generator=torch.Generator().manual_seed(seed))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"input_ids": self.rows[index], "labels": self.rows[index]}
+
+
+def batch(step: int, rank: int) -> dict[str, torch.Tensor]:
+    rows = Tokens(2, seed=100 * step + rank).rows
+    return {"input_ids": rows, "labels": rows.clone()}
+
+
+_AUTO: dict[str, Any] = {
+    "fp16": {"enabled": "auto", "loss_scale": 0, "initial_scale_power": 16},
+    "bf16": {"enabled": "auto"},
+    "optimizer": {"type": "AdamW", "params": dict.fromkeys(["lr", "betas", "eps", "weight_decay"], "auto")},
+    "scheduler": {
+        "type": "WarmupDecayLR",
+        "params": dict.fromkeys(["total_num_steps", "warmup_min_lr", "warmup_max_lr", "warmup_num_steps"], "auto"),
+    },
+    "zero_optimization": {
+        "stage": 3,
+        "overlap_comm": True,
+        "contiguous_gradients": True,
+        "sub_group_size": 1e9,
+        "reduce_bucket_size": "auto",
+        "stage3_prefetch_bucket_size": "auto",
+        "stage3_param_persistence_threshold": "auto",
+        "stage3_max_live_parameters": 1e9,
+        "stage3_max_reuse_distance": 1e9,
+        "stage3_gather_16bit_weights_on_model_save": True,
+    },
+    "gradient_accumulation_steps": "auto",
+    "gradient_clipping": "auto",
+    "steps_per_print": 2000,
+    "train_batch_size": "auto",
+    "train_micro_batch_size_per_gpu": "auto",
+    "wall_clock_breakdown": False,
+}
+
+
+def auto_config(stage: int, **zero: Any) -> dict[str, Any]:
+    """Hugging Face's documented config, with "auto" wherever they fill one in."""
+    config = copy.deepcopy(_AUTO)
+    config["zero_optimization"].update({"stage": stage, **zero})
+    return config
