@@ -18,6 +18,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from deepspeed import _C
 from deepspeed import comm as dist
+from deepspeed.utils.zero_to_fp32 import load_state_dict_from_zero_checkpoint
 
 
 def make_trainer(name: str, config: Any, model: Any = None, **more: Any) -> Trainer:
@@ -190,6 +191,8 @@ def case_save_model_without_gathering_writes_a_checkpoint() -> None:
     other.train()
     other.deepspeed.load_checkpoint(str(FOLDER / "scattered"), load_module_only=True)
     assert all(torch.equal(value, expected[name]) for name, value in other.model.state_dict().items())
+    again = load_state_dict_from_zero_checkpoint(make_llama(), str(FOLDER / "scattered"))
+    assert all(torch.equal(value, expected[name]) for name, value in again.state_dict().items())
 
 
 def case_resume_from_a_checkpoint() -> None:
