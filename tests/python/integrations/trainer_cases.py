@@ -18,6 +18,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from deepspeed import _C
 from deepspeed import comm as dist
+from deepspeed.runtime.live_engines import engine_of
 from deepspeed.utils.zero_to_fp32 import load_state_dict_from_zero_checkpoint
 
 
@@ -232,6 +233,7 @@ def case_two_trainers_of_one_model() -> None:
         second = make_trainer(f"second{stage}", auto_config(stage), model=first.model, max_steps=2, learning_rate=0.0)
         second.train()
         assert all(torch.equal(value, weights[name]) for name, value in second.model.state_dict().items()), stage
+        assert all(engine_of(each)[0] is second.deepspeed for each in second.model.parameters())
 
 
 run_cases(globals())
