@@ -3,6 +3,7 @@
 
 PYBIND11_MODULE(_C, module) {
   module.doc() = "deepspeed-cpp's engine; use it through the deepspeed package.";
+  deepspeed::bindings::bind_checkpoint_weights(module);
   deepspeed::bindings::bind_errors(module);
   deepspeed::bindings::bind_front_end(module);
   deepspeed::bindings::bind_sharded_parameters(module);

@@ -72,5 +72,4 @@ LATER = {
     "deepspeed.runtime.zero.offload_config": "offload",
     "deepspeed.runtime.zero.stage3": "ZeRO-3",
     "deepspeed.sequence": "sequence parallelism",
-    "deepspeed.utils.zero_to_fp32": "DeepSpeed's own checkpoint files",
 }

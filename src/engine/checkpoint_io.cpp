@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/element_conversion.h"
 #include "checkpoint/reader.h"
 #include "checkpoint/writer.h"
 #include "core/log.h"
+#include "deepspeed/detail/checkpoint_weights.h"
 #include "deepspeed/error.h"
 #include "engine/training_engine_impl.h"
 #include "tensor/dtype.h"
@@ -405,6 +407,30 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
   impl_->at_step_start = true;
   if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
   return loaded;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> read_weights(const std::string& folder,
+                                                             const std::optional<std::string>& tag) {
+  checkpoint::CheckpointReader reader = checkpoint::CheckpointReader::open(folder, tag);
+  std::map<std::string, at::Tensor> found;
+  std::vector<std::pair<std::string, at::Tensor>> result;
+  for (const std::string& name : reader.names()) {
+    for (const std::string& state : {checkpoint::kMasterState, checkpoint::kWeightState, checkpoint::kBufferState}) {
+      if (!reader.has(name, state)) continue;
+      const std::vector<int64_t>& shape = reader.global_shape(name, state);
+      const io::ElementType stored = reader.type(name, state);
+      const bool is_float = checkpoint::is_convertible(stored, io::ElementType::kFloat32);
+      const io::ElementType type = is_float ? io::ElementType::kFloat32 : stored;
+      at::Tensor whole = at::empty(shape, scalar_type_of(type));
+      reader.read(name, state, checkpoint::whole_box(shape), {0, whole.numel()}, whole.data_ptr(), type);
+      result.emplace_back(name, found[name] = std::move(whole));
+      break;
+    }
+  }
+  for (const auto& [alias, owner] : reader.manifest().aliases) {
+    if (found.contains(owner)) result.emplace_back(alias, found[owner]);
+  }
+  return result;
 }
 
 }  // namespace deepspeed::detail

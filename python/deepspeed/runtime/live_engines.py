@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,18 @@ from torch import nn
 if TYPE_CHECKING:
     from deepspeed.runtime.engine import DeepSpeedEngine
 
-_ENGINES: weakref.WeakSet[DeepSpeedEngine] = weakref.WeakSet()
+_ENGINES: weakref.WeakValueDictionary[int, DeepSpeedEngine] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
 
 
 def add(engine: DeepSpeedEngine) -> None:
     """Makes `engine` known for as long as it lives."""
-    _ENGINES.add(engine)
+    _ENGINES[next(_numbers)] = engine
 
 
 def engine_of(parameter: nn.Parameter) -> tuple[DeepSpeedEngine, str] | None:
-    """The live engine that trains `parameter`, and its name there."""
-    for engine in _ENGINES:
+    """The live engine that trains `parameter`, and its name there; of several the one that took it over last."""
+    for engine in reversed(list(_ENGINES.values())):
         name = engine.param_names.get(parameter)
         if name is not None and not engine.is_destroyed:
             return engine, name

@@ -17,6 +17,10 @@ from transformers.integrations import HfDeepSpeedConfig
 import deepspeed
 from deepspeed import _C
 from deepspeed import comm as dist
+from deepspeed.utils.zero_to_fp32 import (
+    convert_zero_checkpoint_to_fp32_state_dict,
+    get_fp32_state_dict_from_zero_checkpoint,
+)
 
 GENERATION: dict[str, Any] = {"max_new_tokens": 6, "do_sample": False}
 
@@ -96,6 +100,26 @@ def case_from_config_and_bf16() -> None:
     assert losses[2] < losses[0]
     engine.destroy()
     del config
+
+
+def case_whole_weights_out_of_a_checkpoint_with_tied_ones() -> None:
+    model = make_llama(tie_word_embeddings=True)
+    engine = initialize(model, settings(bf16={"enabled": True}))
+    engine.backward(engine(**batch(0, dist.get_rank())).loss)
+    engine.step()
+    engine.save_checkpoint(str(FOLDER / "tied"))
+    found = get_fp32_state_dict_from_zero_checkpoint(str(FOLDER / "tied"))
+    assert found.keys() == model.state_dict().keys()
+    for name, parameter in model.named_parameters():
+        assert torch.equal(found[name], deepspeed.utils.safe_get_full_fp32_param(parameter)), name
+        assert found[name].dtype == torch.float32 and torch.equal(found[name].bfloat16(), parameter.detach().clone())
+    output = FOLDER / f"whole{dist.get_rank()}"
+    model.config.save_pretrained(output)
+    convert_zero_checkpoint_to_fp32_state_dict(str(FOLDER / "tied"), str(output), safe_serialization=True)
+    engine.destroy()
+    again = LlamaForCausalLM.from_pretrained(output, dtype=torch.float32)
+    assert again.lm_head.weight is again.model.embed_tokens.weight
+    assert all(torch.equal(value, found[name]) for name, value in again.state_dict().items())
 
 
 def case_resize_token_embeddings() -> None:

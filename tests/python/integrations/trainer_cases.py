@@ -18,6 +18,8 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from deepspeed import _C
 from deepspeed import comm as dist
+from deepspeed.runtime.live_engines import engine_of
+from deepspeed.utils.zero_to_fp32 import load_state_dict_from_zero_checkpoint
 
 
 def make_trainer(name: str, config: Any, model: Any = None, **more: Any) -> Trainer:
@@ -190,6 +192,8 @@ def case_save_model_without_gathering_writes_a_checkpoint() -> None:
     other.train()
     other.deepspeed.load_checkpoint(str(FOLDER / "scattered"), load_module_only=True)
     assert all(torch.equal(value, expected[name]) for name, value in other.model.state_dict().items())
+    again = load_state_dict_from_zero_checkpoint(make_llama(), str(FOLDER / "scattered"))
+    assert all(torch.equal(value, expected[name]) for name, value in again.state_dict().items())
 
 
 def case_resume_from_a_checkpoint() -> None:
@@ -229,6 +233,7 @@ def case_two_trainers_of_one_model() -> None:
         second = make_trainer(f"second{stage}", auto_config(stage), model=first.model, max_steps=2, learning_rate=0.0)
         second.train()
         assert all(torch.equal(value, weights[name]) for name, value in second.model.state_dict().items()), stage
+        assert all(engine_of(each)[0] is second.deepspeed for each in second.model.parameters())
 
 
 run_cases(globals())
