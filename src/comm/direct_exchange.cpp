@@ -96,6 +96,7 @@ struct Operation {
   std::string line;  ///< what, and how much: compared over the ranks
   int tag = 0;
   int lanes = 0;
+  bool adds = false;           ///< has sums; never changes after the launch, so that both threads may ask
   bool sends_results = false;  ///< of sums before it: not posted until those are complete
   std::vector<Message> sends;
   std::vector<Message> receives;
@@ -253,6 +254,7 @@ class Exchange final : public Communicator {
              "Use the engine only in the process that made it.");
     operation.what = describe(tag);
     operation.line = line_of(operation);
+    operation.adds = !operation.sums.empty();
     std::shared_ptr<ExchangeWork> work = operation.work;
     {
       const std::lock_guard lock(mutex_);
@@ -312,8 +314,8 @@ class Exchange final : public Communicator {
   /// Under the lock: whether `next` may travel beside what is on its way.
   bool may_post(const Operation& next) const {
     if (broken_) return true;
-    const auto sums = [](const Operation& operation) { return !operation.sums.empty(); };
-    return posted_.size() < kPostedAtOnce && !(next.sends_results && std::any_of(posted_.begin(), posted_.end(), sums));
+    const auto adds = [](const Operation& operation) { return operation.adds; };
+    return posted_.size() < kPostedAtOnce && !(next.sends_results && std::any_of(posted_.begin(), posted_.end(), adds));
   }
 
   void post_all() {
