@@ -161,6 +161,8 @@ void bind_training_engine(py::module_& module) {
           py::arg("folder"), py::arg("tag"), py::arg("strict"), py::arg("module_only"), py::arg("optimizer_states"),
           release_gil())
       .def("barrier", &TrainingEngine::barrier, release_gil())
+      .def("hand_over", &TrainingEngine::hand_over)
+      .def("abandon", &TrainingEngine::abandon, release_gil())
       .def("destroy", &TrainingEngine::destroy, release_gil());
 }
 

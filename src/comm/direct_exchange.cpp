@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/broken_pipe.h"
 #include "core/log.h"
 #include "deepspeed/error.h"
 #include "kernels/accumulate_kernels.h"
@@ -319,6 +320,7 @@ class Exchange final : public Communicator {
   }
 
   void post_all() {
+    const BrokenPipeIsAnError guard;
     while (true) {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });

@@ -5,12 +5,14 @@
 
 #include <chrono>
 
+#include "comm/broken_pipe.h"
 #include "comm/rendezvous.h"
 
 namespace deepspeed::comm {
 
 c10::intrusive_ptr<c10d::ProcessGroup> make_gloo_group(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
                                                        int64_t timeout_seconds) {
+  const BrokenPipeIsAnError guard;  // for the threads that start here
   const auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::seconds(timeout_seconds));
   options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
   const auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);

@@ -395,6 +395,12 @@ TrainingEngine::~TrainingEngine() {
   if (!impl_->destroyed) impl_->let_everything_go();  // without the other ranks: sharded parameters stay sharded
 }
 
+void TrainingEngine::hand_over() { impl_->claim.release(); }
+
+void TrainingEngine::abandon() {
+  if (!impl_->destroyed) impl_->let_everything_go();
+}
+
 void TrainingEngine::destroy() {
   if (impl_->destroyed) return;
   if (impl_->binder) impl_->binder->restore();

@@ -143,7 +143,11 @@ void LaneStore::fill_from_parameters(size_t first, comm::Communicator& data) {
 
 void LaneStore::release_parameters() {
   for (size_t index = 0; index < parameters_.size(); ++index) {
-    if (!units_[locations_[index].unit].released) tensor::give_back(parameters_[index].tensor);
+    const Location& where = locations_[index];
+    const at::Tensor& lane = units_[where.unit].lanes[where.lane].parameters;
+    // What another engine took over, or the user replaced, is not ours to move.
+    if (lane.defined() && tensor::is_placed(parameters_[index].tensor, lane, where.range.begin))
+      tensor::give_back(parameters_[index].tensor);
   }
 }
 

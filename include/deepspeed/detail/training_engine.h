@@ -206,6 +206,11 @@ class DS_API TrainingEngine {
   /// whole again. The destructor alone leaves them sharded, with an error that names them when they are touched.
   void destroy();
 
+  /// Another engine may take these parameters over now: it reads their values from this one while it is made. Then
+  /// abandon() lets everything go without the other ranks and without touching what was taken over.
+  void hand_over();
+  void abandon();
+
   struct Impl;
 
  private:

@@ -93,7 +93,13 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.optimizer: Any = None
         if self.basic_optimizer is not None:
             self.optimizer = DeepSpeedZeroOptimizer(self.basic_optimizer, self)
+        earlier = live_engines.engines_over(model)
+        for engine in earlier:  # a second Trainer of one model, say: the model is the new engine's from here on
+            engine.core.hand_over()
         self.core, self.external_step = construction.make_core(self, text)
+        for engine in earlier:
+            logger.info("an earlier engine's parameters were taken over by a new one: it cannot train any more")
+            engine.abandon()
         self.sharding = sharding.Sharding(model, self.zero_optimization_stage())
         if self.optimizer is None:
             self.optimizer = self.sharding.parameter_offload  # as outside code expects it of stage 3
@@ -254,6 +260,17 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.is_destroyed = True
         self._forward_events.detach()
         self.core.destroy()
+        self.sharding.detach()
+        if self._gc_hold is not None:
+            self._gc_hold()
+
+    def abandon(self) -> None:
+        """Frees everything on this rank alone; parameters that no other engine took over stay as they are."""
+        if self.is_destroyed:
+            return
+        self.is_destroyed = True
+        self._forward_events.detach()
+        self.core.abandon()
         self.sharding.detach()
         if self._gc_hold is not None:
             self._gc_hold()

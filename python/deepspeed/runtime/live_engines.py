@@ -20,6 +20,16 @@ def add(engine: DeepSpeedEngine) -> None:
     _ENGINES[next(_numbers)] = engine
 
 
+def engines_over(module: nn.Module) -> list[DeepSpeedEngine]:
+    """The live engines that train any parameter of `module`."""
+    parameters = list(module.parameters())
+    return [
+        engine
+        for engine in _ENGINES.values()
+        if not engine.is_destroyed and any(parameter in engine.param_names for parameter in parameters)
+    ]
+
+
 def engine_of(parameter: nn.Parameter) -> tuple[DeepSpeedEngine, str] | None:
     """The live engine that trains `parameter`, and its name there; of several the one that took it over last."""
     for engine in reversed(list(_ENGINES.values())):

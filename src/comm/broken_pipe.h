@@ -1,0 +1,27 @@
+// Gloo writes to a dead rank's socket without asking for an error code instead of SIGPIPE, which would end a C++
+// program before it can say what happened. (Python ignores the signal by itself.)
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+namespace deepspeed::comm {
+
+/// While it lives, this thread, and every thread that it starts, gets EPIPE instead of the signal.
+class BrokenPipeIsAnError {
+ public:
+  BrokenPipeIsAnError() {
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, &before_);
+  }
+  ~BrokenPipeIsAnError() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BrokenPipeIsAnError(const BrokenPipeIsAnError&) = delete;
+  BrokenPipeIsAnError& operator=(const BrokenPipeIsAnError&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace deepspeed::comm
