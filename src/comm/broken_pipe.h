@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 namespace deepspeed::comm {
 
@@ -16,7 +17,15 @@ class BrokenPipeIsAnError {
     sigaddset(&pipe, SIGPIPE);
     ::pthread_sigmask(SIG_BLOCK, &pipe, &before_);
   }
-  ~BrokenPipeIsAnError() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  ~BrokenPipeIsAnError() {
+    // One that came meanwhile is still pending, and would end the process as soon as it may.
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    const timespec at_once = {};
+    if (sigismember(&before_, SIGPIPE) == 0) ::sigtimedwait(&pipe, nullptr, &at_once);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
   BrokenPipeIsAnError(const BrokenPipeIsAnError&) = delete;
   BrokenPipeIsAnError& operator=(const BrokenPipeIsAnError&) = delete;
 

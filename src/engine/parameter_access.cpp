@@ -106,6 +106,7 @@ void TrainingEngine::set_full_fp32_parameter(const std::string& name, const at::
 void TrainingEngine::refresh_masters() {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
+  impl_->settle_parameters();
   impl_->store->reattach_parameters();
   impl_->store->refresh_masters();
   if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);

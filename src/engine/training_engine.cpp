@@ -34,6 +34,10 @@ std::string lower(std::string text) {
   return text;
 }
 
+bool releases_parameters(const config::Config& config) {
+  return engine::zero_options(config).lifetimes.parameters == plan::Lifetime::kBoundForUse;
+}
+
 /// The path of the module that a parameter is registered in.
 std::string owner_of(const std::string& parameter) {
   const size_t dot = parameter.rfind('.');
@@ -58,7 +62,7 @@ TrainingEngine::Impl::Impl(ModelDescription description, const std::string& conf
   const c10::Device device =
       model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device();
   mesh = std::make_unique<comm::Mesh>(comm::make_communicator(std::move(data_group), device));
-  DS_CHECK(config.zero_optimization.stage < 3 || ranks == 1 || gather_group, ValueError,
+  DS_CHECK(!releases_parameters(config) || ranks == 1 || gather_group, ValueError,
            "[engine] ZeRO stage 3 gathers parameters over a process group of its own: give gather_group too");
   gathers = comm::make_communicator(std::move(gather_group), device);
   scaler = engine::make_loss_scaler(config);
@@ -528,9 +532,7 @@ void TrainingEngine::barrier() {
   impl_->data().barrier({.step = impl_->progress.global_steps});
 }
 
-bool needs_gather_group(const std::string& config) {
-  return config::load_config_argument(config).zero_optimization.stage == 3;
-}
+bool needs_gather_group(const std::string& config) { return releases_parameters(config::load_config_argument(config)); }
 
 std::string check_config(const std::string& config, int data_parallel_size) {
   config::Config checked = config::load_config_argument(config);

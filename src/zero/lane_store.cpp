@@ -65,8 +65,8 @@ bool LaneStore::stays_whole(const plan::Unit& unit) {
   if (options_.lifetimes.parameters != plan::Lifetime::kBoundForUse || world_ == 1) return true;
   int64_t numel = 0;
   for (const plan::Lane& lane : unit.lanes) numel += lane.numel;
-  const bool stays = numel < options_.persistence_threshold &&
-                     persistent_numel_ + numel <= options_.model_persistence_threshold;
+  const bool stays =
+      numel < options_.persistence_threshold && persistent_numel_ + numel <= options_.model_persistence_threshold;
   if (stays) persistent_numel_ += numel;
   return stays;
 }
@@ -240,7 +240,7 @@ void LaneStore::reattach_parameters() {
 void LaneStore::refresh_masters() {
   for (UnitBuffers& unit : units_) {
     for (LaneBuffers& lane : unit.lanes) {
-      if (lane.plan.trainable && lane.needs_master_copy()) lane.master.copy_(lane.owned_part(lane.parameters));
+      if (lane.plan.trainable && lane.needs_master_copy()) lane.master.copy_(lane.owned_parameters);
     }
   }
 }

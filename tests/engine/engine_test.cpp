@@ -305,6 +305,22 @@ TEST(Engine, OverflowSkipsTheStepOnAllRanksAndNamesTheParameter) {
   });
 }
 
+TEST(Engine, MastersFollowWeightsWrittenInPlaceAtEveryStage) {
+  run_on_ranks(2, [](RankContext& context) {
+    for (const int stage : {0, 1, 2, 3}) {
+      const auto model = make_plain(1);
+      const auto engine = make_engine(context, *model, {.stage = stage, .dtype = "bf16"});
+      {
+        const at::NoGradGuard no_grad;
+        model->named_parameters()["first.weight"].fill_(0.5);
+      }
+      engine->refresh_masters();
+      EXPECT_EQ(engine->full_fp32_parameter("first.weight").min().item<float>(), 0.5F) << "stage " << stage;
+      EXPECT_EQ(engine->full_fp32_parameter("first.weight").max().item<float>(), 0.5F) << "stage " << stage;
+    }
+  });
+}
+
 TEST(Engine, UsersSeeGradientsWhereTheStageKeepsThemAndMayReplaceThem) {
   run_on_ranks(2, [](RankContext& context) {
     for (const int stage : {0, 1, 2, 3}) {
