@@ -13,6 +13,8 @@
 
 namespace deepspeed::comm {
 
+class LaunchHistory;
+
 /// Launching is for one thread at a time. Buffers are 1-D and contiguous. Sums are added in rank order, so that every
 /// rank and every ZeRO stage gets the same bits (backends with collectives of their own, NCCL, keep their own order).
 class Communicator {
@@ -38,6 +40,10 @@ class Communicator {
 
   /// Whether buffers must be on the CPU (control messages go there, and to the accelerator otherwise).
   virtual c10::Device control_device() const = 0;
+
+  /// What was launched so far, where ranks must compare it themselves; null where the backend compares before it
+  /// uses what arrives.
+  virtual const LaunchHistory* history() const { return nullptr; }
 
   /// Waits until every rank has come here.
   void barrier(const Tag& tag);

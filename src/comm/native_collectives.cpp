@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "comm/c10d_compat.h"
+#include "comm/launch_history.h"
 #include "deepspeed/error.h"
 
 namespace deepspeed::comm {
@@ -52,8 +53,10 @@ class NativeCollectives final : public Communicator {
   int rank() const override { return group_->getRank(); }
   int size() const override { return group_->getSize(); }
   c10::Device control_device() const override { return device_; }
+  const LaunchHistory* history() const override { return &history_; }
 
   Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+    note(lanes, tag);
     // Scaled before the sum: a gather of the same lanes may be queued right behind it, and narrow sums stay in range.
     std::vector<at::Tensor> wholes;
     std::vector<at::Tensor> owns;
@@ -79,6 +82,7 @@ class NativeCollectives final : public Communicator {
     return Work(pending_casts_.back());
   }
   Work all_gather(at::TensorList lanes, const Tag& tag) override {
+    note(lanes, tag);
     // A reduction of the same lanes may be right before it, its result still in the narrow buffer.
     for (const std::shared_ptr<NativeWork>& work : std::exchange(pending_casts_, {})) work->finish();
     std::vector<at::Tensor> wholes(lanes.begin(), lanes.end());
@@ -87,11 +91,13 @@ class NativeCollectives final : public Communicator {
     return wrap(all_gather_lanes(*group_, wholes, owns), tag);
   }
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
+    note(values, tag);
     if (scale != 1.0) values.mul_(scale);
     std::vector<at::Tensor> tensors = {values};
     return wrap(group_->allreduce(tensors), tag);
   }
   Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
+    note(values, tag);
     std::vector<at::Tensor> tensors = {values};
     c10d::BroadcastOptions options;
     options.rootRank = root;
@@ -99,6 +105,11 @@ class NativeCollectives final : public Communicator {
   }
 
  private:
+  void note(at::TensorList lanes, const Tag& tag) {
+    int64_t bytes = 0;
+    for (const at::Tensor& lane : lanes) bytes += static_cast<int64_t>(lane.nbytes());
+    history_.note(tag, bytes);
+  }
   at::Tensor own_part(const at::Tensor& lane) const {
     const int64_t part_numel = lane.numel() / size();
     return lane.narrow(0, rank() * part_numel, part_numel);
@@ -109,6 +120,7 @@ class NativeCollectives final : public Communicator {
 
   c10::intrusive_ptr<c10d::ProcessGroup> group_;
   c10::Device device_;
+  LaunchHistory history_;
   std::vector<std::shared_ptr<NativeWork>> pending_casts_;  // reductions whose result is not in the lanes yet
 };
 

@@ -24,6 +24,10 @@ zero::Options zero_options(const config::Config& config) {
   return options;
 }
 
+bool releases_parameters(const config::Config& config) {
+  return zero_options(config).lifetimes.parameters == plan::Lifetime::kBoundForUse;
+}
+
 precision::LossScaler make_loss_scaler(const config::Config& config) {
   if (!config.fp16.enabled) return {};
   return precision::LossScaler({.loss_scale = config.fp16.loss_scale,

@@ -9,6 +9,9 @@ namespace deepspeed::engine {
 
 zero::Options zero_options(const config::Config& config);
 
+/// Whether whole parameters live only while they are used.
+bool releases_parameters(const config::Config& config);
+
 precision::LossScaler make_loss_scaler(const config::Config& config);
 
 /// Whether steps with inf or nan are skipped.

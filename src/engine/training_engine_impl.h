@@ -17,6 +17,7 @@
 #include "precision/loss_scaler.h"
 #include "zero/binder.h"
 #include "zero/boundary_step.h"
+#include "zero/gather_agreement.h"
 #include "zero/gradient_views.h"
 #include "zero/lane_store.h"
 #include "zero/owner_step.h"
@@ -85,6 +86,7 @@ struct TrainingEngine::Impl {
   precision::LossScaler scaler;
   std::unique_ptr<zero::LaneStore> store;
   std::shared_ptr<zero::Binder> binder;  // where units are released between uses
+  std::unique_ptr<zero::GatherAgreement> gather_agreement;
   std::unique_ptr<zero::Reducer> reducer;
   std::unique_ptr<zero::GradientViews> views;
   std::unique_ptr<zero::BoundaryStep> boundary_step;

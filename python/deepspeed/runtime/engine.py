@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import torch
 from torch import nn
@@ -255,22 +255,18 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
     def destroy(self) -> None:
         """Gives the module its parameters back and frees everything else. At stage 3 every rank calls it, since the
         parameters become whole again."""
-        if self.is_destroyed:
-            return
-        self.is_destroyed = True
-        self._forward_events.detach()
-        self.core.destroy()
-        self.sharding.detach()
-        if self._gc_hold is not None:
-            self._gc_hold()
+        self._end(self.core.destroy)
 
     def abandon(self) -> None:
         """Frees everything on this rank alone; parameters that no other engine took over stay as they are."""
+        self._end(self.core.abandon)
+
+    def _end(self, end_core: Callable[[], None]) -> None:
         if self.is_destroyed:
             return
         self.is_destroyed = True
         self._forward_events.detach()
-        self.core.abandon()
+        end_core()
         self.sharding.detach()
         if self._gc_hold is not None:
             self._gc_hold()
