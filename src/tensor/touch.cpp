@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/StorageImpl.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
 #include <mutex>
@@ -39,6 +40,12 @@ struct KeySetOf : c10::TensorImpl {
   static c10::DispatchKeySet& get(c10::TensorImpl& impl) { return impl.*&KeySetOf::key_set_; }
 };
 
+/// Inside a transform (torch.func), a mode or autocast the thread's dispatch state would take the listener's operators
+/// for the program's own.
+struct OrdinaryDispatch {
+  c10::impl::ForceDispatchKeyGuard guard{c10::impl::LocalDispatchKeySet(c10::impl::PODLocalDispatchKeySet{})};
+};
+
 /// What one operator touches, by listener: nearly always one.
 class TouchedArguments {
  public:
@@ -52,6 +59,7 @@ class TouchedArguments {
   }
 
   void begin() {
+    const OrdinaryDispatch guard;
     for (auto& [listener, touches] : listeners_) {
       listener->before_use(touches);
       ++begun_;
