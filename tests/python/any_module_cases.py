@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import io
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 import torch
-from case_support import config, initialize, run_cases
+from case_support import config, initialize, message, run_cases
 from torch import nn
 from torch.nn import functional as F
 
 from deepspeed import comm as dist
+from deepspeed.utils.log import logger
 
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 
@@ -126,7 +130,9 @@ def views(body: Any, x: torch.Tensor) -> torch.Tensor:
 
 def indexed(body: Any, x: torch.Tensor) -> torch.Tensor:
     mask = body.weight > 0
-    return square(x @ torch.where(mask, body.weight, -body.weight)) + body.weight[mask].sum() + body.weight[[0, 1]].max()
+    return (
+        square(x @ torch.where(mask, body.weight, -body.weight)) + body.weight[mask].sum() + body.weight[[0, 1]].max()
+    )
 
 
 def clamped(body: Any, x: torch.Tensor) -> torch.Tensor:
@@ -228,6 +234,64 @@ def case_a_first_touch_inside_a_transform_or_a_trace() -> None:
         engine = initialize(net, settings)
         torch.testing.assert_close(use(net), expected)
         engine.destroy()
+
+
+def case_models_are_pickled_and_copied_whole() -> None:
+    for stage in (0, 2, 3):
+        torch.manual_seed(0)
+        net = mlp()
+        expected = {name: value.clone() for name, value in net.state_dict().items()}
+        settings = config(stage, optimizer={"type": "AdamW", "params": {"lr": 1e-2}})
+        settings["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+        engine = initialize(net, settings)
+        net[2].weight.requires_grad_(False)
+        file = io.BytesIO()
+        torch.save(net, file)
+        assert b"deepspeed" not in file.getvalue()  # loads where we are not installed
+        file.seek(0)
+        for other in (torch.load(file, weights_only=False), copy.deepcopy(net)):
+            assert all(torch.equal(value, expected[name]) for name, value in other.state_dict().items()), stage
+            assert not other[2].weight.requires_grad and other[0].weight.requires_grad
+            other(torch.ones(2, 8)).sum().backward()  # tells the engine nothing
+            assert other[0].weight.grad is not None
+        net[2].weight.requires_grad_(True)
+        loss = engine(torch.ones(2, 8)).pow(2).mean()
+        copy.deepcopy(net)(torch.ones(2, 8))
+        engine.backward(loss)
+        engine.step()
+        engine.destroy()
+
+
+def case_parameters_that_come_late_are_named() -> None:
+    messages: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    for stage in (0, 3):
+        messages.clear()
+        net = nn.Sequential(mlp(), nn.Linear(8, 8))
+        engine = initialize(net, config(stage, optimizer={"type": "AdamW", "params": {"lr": 1e-2}}))
+        messages.clear()
+        net[1].weight = net[1].weight
+        assert not messages
+        net[1].bias = nn.Parameter(torch.zeros(8))
+        net[0].append(nn.Linear(8, 8))
+        assert len(messages) == 2 and "1.bias" in messages[0], messages
+        assert "0.3.weight, 0.3.bias" in messages[1], messages
+        engine.destroy()
+        net[1].bias = nn.Parameter(torch.zeros(8))
+        assert len(messages) == 2
+    logger.removeHandler(handler)
+
+
+def case_torchscript_trains_and_stage_three_refuses_it() -> None:
+    make = lambda: nn.Sequential(torch.jit.script(mlp()), nn.Linear(8, 8))  # noqa: E731
+    engine = initialize(make(), config(2, optimizer={"type": "AdamW", "params": {"lr": 1e-2}}))
+    engine.backward(engine(torch.ones(2, 8)).pow(2).mean())
+    engine.step()
+    engine.destroy()
+    settings = config(3, optimizer={"type": "AdamW", "params": {"lr": 1e-2}})
+    assert "module 0 is TorchScript" in message(lambda: initialize(make(), settings), ValueError)
 
 
 run_cases(globals())

@@ -37,6 +37,7 @@ from deepspeed.runtime.input_cast import cast_inputs
 from deepspeed.runtime.monitor import SilentMonitor
 from deepspeed.runtime.not_landed import NotLandedMethods
 from deepspeed.runtime.optimizer_adapter import DeepSpeedZeroOptimizer
+from deepspeed.runtime.structure_watch import StructureWatch
 from deepspeed.runtime.topology import Topology, take_ranks
 from deepspeed.utils.log import logger
 from deepspeed.utils.timer import NoopTimer, ThroughputTimer
@@ -93,6 +94,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.optimizer: Any = None
         if self.basic_optimizer is not None:
             self.optimizer = DeepSpeedZeroOptimizer(self.basic_optimizer, self)
+        sharding.check(model, self.zero_optimization_stage())
         earlier = live_engines.engines_over(model)
         for engine in earlier:  # a second Trainer of one model, say: the model is the new engine's from here on
             engine.core.hand_over()
@@ -117,6 +119,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.enable_backward_allreduce = True
         self._last_applied = self._is_compiled = False
         self._forward_events = ForwardEvents(model, self.core)
+        self._structure_watch = StructureWatch(model)
         self._gc_hold = python_gc.hold_off(self) if self.config_value("disable_python_gc") else None
         live_engines.add(self)
         logger.info(
@@ -266,6 +269,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
             return
         self.is_destroyed = True
         self._forward_events.detach()
+        self._structure_watch.detach()
         end_core()
         self.sharding.detach()
         if self._gc_hold is not None:

@@ -9,6 +9,8 @@ from typing import Any, Callable
 import torch
 from torch import nn
 
+from deepspeed.runtime.own_hook import OwnHook
+
 
 class ForwardEvents:
     """The root's hook stays; the others only tell the first forward's order, from which reductions are ordered.
@@ -20,9 +22,9 @@ class ForwardEvents:
         self._core = core
         this = weakref.proxy(self)
         self._hooks = [
-            each.register_forward_pre_hook(_event(this, index))
+            each.register_forward_pre_hook(OwnHook(_event(this, index)))  # type: ignore[arg-type]
             for index, (path, each) in enumerate(module.named_modules())
-            if not path or next(each.parameters(recurse=False), None) is not None
+            if not path or _may_have_hook(each)
         ]
 
     def detach(self) -> None:
@@ -40,6 +42,11 @@ class ForwardEvents:
         for handle in self._hooks[first:]:
             handle.remove()
         del self._hooks[first:]
+
+
+def _may_have_hook(module: nn.Module) -> bool:
+    """It owns parameters, and is no TorchScript, which refuses hooks."""
+    return next(module.parameters(recurse=False), None) is not None and not isinstance(module, torch.jit.ScriptModule)
 
 
 def _event(events: Any, index: int) -> Callable[..., None]:

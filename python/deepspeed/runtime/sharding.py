@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from deepspeed import _C
@@ -15,6 +16,17 @@ from deepspeed.runtime.zero.parameter_offload import DeepSpeedZeRoOffload
 def has_sharded(module: nn.Module) -> bool:
     """Whether `module` was built under `zero.Init`, in part at least."""
     return any(_C.is_sharded(parameter) for parameter in module.parameters())
+
+
+def check(module: nn.Module, stage: int) -> None:
+    """Raises ValueError that names a module which cannot be sharded: TorchScript keeps no hooks and fuses kernels that
+    take raw pointers."""
+    for path, each in module.named_modules() if stage == 3 else ():
+        if isinstance(each, torch.jit.ScriptModule) and next(each.parameters(), None) is not None:
+            raise ValueError(
+                f"[deepspeed.zero] module {path or 'model'} is TorchScript, which stage 3 cannot shard. Use stage 2, or "
+                "the module before torch.jit.script."
+            )
 
 
 class Sharding:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import enum
+import functools
 import itertools
-from typing import Iterable
+import weakref
+from collections import OrderedDict
+from typing import Any, Iterable
 
+import torch
 from torch import nn
 
 _next_id = itertools.count()
-_NAMES = ("ds_id", "ds_shape", "ds_numel", "ds_status", "ds_param_type", "ds_persist", "ds_active_sub_modules")
+_READ = ("ds_id", "ds_shape", "ds_numel", "ds_status", "ds_param_type", "ds_persist", "ds_active_sub_modules")
+_OURS = (*_READ, "__reduce_ex__")
 
 
 class ZeroParamType(enum.Enum):
@@ -50,10 +55,20 @@ def _mark(parameter: nn.Parameter, status: ZeroParamStatus, is_whole: bool) -> N
     parameter.ds_shape, parameter.ds_numel = parameter.shape, parameter.numel()
     parameter.ds_status, parameter.ds_param_type = status, ZeroParamType.PARTITIONED
     parameter.ds_persist, parameter.ds_active_sub_modules = is_whole, set()
+    if not is_whole:
+        parameter.__reduce_ex__ = functools.partial(_reduce, weakref.ref(parameter))  # type: ignore[method-assign]
+
+
+def _reduce(parameter: weakref.ref[nn.Parameter], protocol: int) -> tuple[Any, ...]:
+    """Pickles (torch.save of a model) hold the whole value, as an ordinary parameter on the CPU. Collective."""
+    sharded = parameter()
+    assert sharded is not None  # it is being pickled
+    whole = sharded.detach().to("cpu", copy=True)
+    return torch._utils._rebuild_parameter, (whole, sharded.requires_grad, OrderedDict())
 
 
 def unmark(parameters: Iterable[nn.Parameter]) -> None:
     """Takes the attributes off what is ordinary again."""
     for parameter in parameters:
-        for name in _NAMES:
+        for name in _OURS:
             parameter.__dict__.pop(name, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any
 
 from torch import nn
 
@@ -15,7 +15,8 @@ class DeepSpeedZeRoOffload:
         self.module = module
         self.forward_hooks: list[Any] = []
         self.backward_hooks: list[Any] = []
-        module.ds_external_parameters = _none  # type: ignore[assignment]
+        nothing: dict[str, nn.Parameter] = {}
+        module.ds_external_parameters = nothing.items  # type: ignore[assignment]  # pickles without this package
 
     def _register_deepspeed_module(self, module: nn.Module) -> None:
         """Nothing to register."""
@@ -23,8 +24,3 @@ class DeepSpeedZeRoOffload:
     def detach(self) -> None:
         """Takes off the module what was put on it."""
         self.module.__dict__.pop("ds_external_parameters", None)
-
-
-def _none() -> Iterator[tuple[str, nn.Parameter]]:
-    """No parameter has to be registered as external."""
-    return iter(())

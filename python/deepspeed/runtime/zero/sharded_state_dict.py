@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from deepspeed import _C
+from deepspeed.runtime.own_hook import OwnHook
 
 _keeps_values = True
 _aside: dict[nn.Module, dict[str, nn.Parameter | None]] = {}
@@ -30,7 +31,10 @@ def attach(module: nn.Module) -> list[Any]:
     return [
         hook
         for each in owners
-        for hook in (each.register_state_dict_pre_hook(_put_aside), each.register_state_dict_post_hook(_fill_in))
+        for hook in (
+            each.register_state_dict_pre_hook(OwnHook(_put_aside)),
+            each.register_state_dict_post_hook(OwnHook(_fill_in)),
+        )
     ]
 
 
