@@ -3,7 +3,7 @@
 // Reductions have one agreed order and cannot differ; gathers follow what each rank's program touches. A rank that
 // touches other parameters of the same sizes would mix their shards with others' and say nothing. So ranks compare
 // digests of what they gathered, over the reductions' communicator: sent at one boundary step and looked at in the
-// next, before weights change again, so that nobody waits for it.
+// next, before weights change again, so that no rank waits for another.
 #pragma once
 
 #include <cstdint>
