@@ -31,7 +31,8 @@ std::string_view phase_name(Phase phase) {
 std::string describe(const Tag& tag) {
   std::string text(phase_name(tag.phase));
   if (!tag.name.empty()) text += concat(" of ", tag.name);
-  return text + concat(" in step ", tag.step);
+  text += concat(" in step ", tag.step);
+  return tag.parameters.empty() ? text : concat(text, " (", tag.parameters, ")");
 }
 
 void Communicator::barrier(const Tag& tag) {

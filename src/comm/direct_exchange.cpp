@@ -1,10 +1,8 @@
 // Direct exchange: one FIFO of operations and two threads. The first agrees with the other ranks on what comes next and
 // posts its messages; the second waits for them, adds, and completes works. So the messages of one operation travel
 // while those of the one before are added.
-//
-// [Note: Agreement] Before a payload is posted the ranks send each other a line that says what they launch. Ranks that
-// took different branches would otherwise add what does not belong together, or end the process (Gloo aborts on sizes
-// that differ). Different lines are an error on every rank, with the lines of both.
+// A wait in one of its works is under watch (wait_watch.h): where the other ranks will never come, everything fails at
+// once.
 #include "comm/direct_exchange.h"
 
 #include <ATen/ATen.h>
@@ -14,18 +12,20 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "comm/agreement.h"
 #include "comm/broken_pipe.h"
-#include "core/log.h"
+#include "comm/exchange_work.h"
+#include "comm/peers.h"
+#include "comm/rank_order_sum.h"
+#include "comm/wait_watch.h"
 #include "deepspeed/error.h"
 #include "kernels/accumulate_kernels.h"
 #include "tensor/dtype.h"
@@ -33,43 +33,11 @@
 namespace deepspeed::comm {
 namespace {
 
-// Sums are made in blocks that stay in the cache between the passes over them.
-constexpr int64_t kBlockNumel = int64_t{16} * 1024;
-
 // Every part starts on a cache line of the staging buffer.
 constexpr int64_t kStagingAlignment = 64;
 
-// A line of agreement: a hash of the whole line, then as much of its text as fits.
-constexpr int64_t kLineBytes = 256;
-constexpr int64_t kLineText = kLineBytes - static_cast<int64_t>(sizeof(uint64_t));
-
 // How many operations have their messages posted at once: the next one's travel while this one's are added.
 constexpr size_t kPostedAtOnce = 2;
-
-class ExchangeWork final : public WorkState {
- public:
-  void wait() override {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return done_; });
-    if (error_) std::rethrow_exception(error_);
-  }
-  bool is_done() override {
-    const std::lock_guard lock(mutex_);
-    return done_;
-  }
-  void finish(std::exception_ptr error) {
-    const std::lock_guard lock(mutex_);
-    done_ = true;
-    error_ = std::move(error);
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool done_ = false;
-  std::exception_ptr error_;
-};
 
 /// One message to or from a peer. Messages of one operation and peer are told apart by `lane`.
 struct Message {
@@ -78,22 +46,8 @@ struct Message {
   at::Tensor buffer;
 };
 
-/// A sum over ranks: `own` becomes (part of rank 0 + part of rank 1 + ...) * scale. outgoing[r] is this rank's part of
-/// rank r's sum, sent in the type `wire`; what arrives waits in the staging buffer.
-struct Sum {
-  at::Tensor own;
-  std::vector<at::Tensor> outgoing;
-  c10::ScalarType wire;
-  double scale;
-  std::vector<at::Tensor> parts = {};  ///< by rank, once posted
-
-  bool is_cast() const { return wire != own.scalar_type(); }
-  int64_t part_bytes() const { return own.numel() * static_cast<int64_t>(c10::elementSize(wire)); }
-};
-
 /// What one launch sends and receives, and what it adds once all has arrived.
 struct Operation {
-  std::string what;
   std::string line;  ///< what, and how much: compared over the ranks
   int tag = 0;
   int lanes = 0;
@@ -102,30 +56,11 @@ struct Operation {
   std::vector<Message> sends;
   std::vector<Message> receives;
   std::vector<Sum> sums;
-  std::shared_ptr<ExchangeWork> work = std::make_shared<ExchangeWork>();
+  std::shared_ptr<ExchangeWork> work = nullptr;
 
   at::Tensor staging;
   std::vector<c10::intrusive_ptr<c10d::Work>> in_flight;
 };
-
-/// The others' parts may be of a narrower type; the sum is made in own's. `block` holds kBlockNumel of any type.
-void sum_in_rank_order(const Sum& sum, double* block) {
-  const at::Tensor& own = sum.own;
-  const std::vector<at::Tensor>& parts = sum.parts;
-  const core::Dtype dtype = tensor::to_dtype(own.scalar_type());
-  const auto address = [](const at::Tensor& part, int64_t begin) {
-    return static_cast<char*>(part.data_ptr()) + begin * part.element_size();
-  };
-  for (int64_t begin = 0; begin < own.numel(); begin += kBlockNumel) {
-    const int64_t numel = std::min(kBlockNumel, own.numel() - begin);
-    for (size_t r = 0; r < parts.size(); ++r) {
-      const core::Dtype from = tensor::to_dtype(parts[r].scalar_type());
-      const auto add = r == 0 ? &kernels::scale_copy : &kernels::scale_add;
-      add(block, dtype, address(parts[r], begin), from, numel, 1.0);
-    }
-    kernels::scale_copy(address(own, begin), dtype, block, dtype, numel, sum.scale);
-  }
-}
 
 /// Threads, group and queues. Only the process that made it may destroy it.
 class Exchange final : public Communicator {
@@ -135,7 +70,9 @@ class Exchange final : public Communicator {
         rank_(group_->getRank()),
         size_(group_->getSize()),
         pid_(::getpid()),
-        lines_(at::zeros({size_, kLineBytes}, at::kByte)),
+        agreement_(*group_),
+        watched_(*group_, {.foresee = [this](const std::string& reason) { foresee(reason); },
+                           .break_off = [this] { break_off(); }}),
         posting_thread_([this] { post_all(); }),
         finishing_thread_([this] { finish_all(); }) {}
 
@@ -145,6 +82,9 @@ class Exchange final : public Communicator {
       stopping_ = true;
     }
     changed_.notify_all();
+    WaitLedger& ledger = *watched_.ledger();
+    const std::string what = "what was launched before the communicator ends";
+    const WaitLedger::Waiting waiting(ledger, ledger.position().launched, what);
     posting_thread_.join();
     finishing_thread_.join();
   }
@@ -198,12 +138,7 @@ class Exchange final : public Communicator {
   }
 
  private:
-  /// The others, nearest above first, so that not everyone sends to the same rank at once.
-  std::vector<int> peers() const {
-    std::vector<int> result;
-    for (int step = 1; step < size_; ++step) result.push_back((rank_ + step) % size_);
-    return result;
-  }
+  std::vector<int> peers() const { return peers_of(rank_, size_); }
 
   at::Tensor part(const at::Tensor& lane, int rank) const {
     DS_INTERNAL_CHECK(lane.numel() % size_ == 0, "lane of ", lane.numel(), " elements over ", size_, " ranks");
@@ -253,12 +188,13 @@ class Exchange final : public Communicator {
     DS_CHECK(::getpid() == pid_, CommError, "[comm] ", describe(tag),
              ": this process was forked after the process group was made. ",
              "Use the engine only in the process that made it.");
-    operation.what = describe(tag);
+    operation.work = std::make_shared<ExchangeWork>(describe(tag), watched_.ledger());
     operation.line = line_of(operation);
     operation.adds = !operation.sums.empty();
     std::shared_ptr<ExchangeWork> work = operation.work;
     {
       const std::lock_guard lock(mutex_);
+      work->set_number(watched_.ledger()->note_launch());
       operation.tag = static_cast<int>(next_tag_ & 0x3fffffff);
       // The first is the line's.
       next_tag_ += 1 + std::max<int64_t>(operation.lanes, static_cast<int64_t>(operation.sums.size()));
@@ -272,7 +208,7 @@ class Exchange final : public Communicator {
   static std::string line_of(const Operation& operation) {
     std::string sizes;
     for (const Sum& sum : operation.sums) sizes += concat(" ", sum.part_bytes());
-    if (!sizes.empty()) return concat(operation.what, " (a sum, bytes a rank:", sizes, ")");
+    if (!sizes.empty()) return concat(operation.work->what(), " (a sum, bytes a rank:", sizes, ")");
     // A broadcast's root sends only, the others receive only.
     const auto& messages = operation.receives.empty() ? operation.sends : operation.receives;
     int lane = -1;
@@ -281,35 +217,7 @@ class Exchange final : public Communicator {
       lane = message.lane;
       sizes += concat(" ", message.buffer.nbytes());
     }
-    return concat(operation.what, " (bytes a rank:", sizes, ")");
-  }
-
-  /// Throws CommError where another rank launches something else.
-  void agree(const Operation& operation) {
-    const auto write = [&](char* line) {
-      const uint64_t hash = std::hash<std::string>()(operation.line);
-      std::memcpy(line, &hash, sizeof(hash));
-      std::strncpy(line + sizeof(hash), operation.line.c_str(), kLineText - 1);
-      line[kLineBytes - 1] = '\0';
-    };
-    char* const mine = static_cast<char*>(lines_.data_ptr()) + rank_ * kLineBytes;
-    write(mine);
-    std::vector<c10::intrusive_ptr<c10d::Work>> messages;
-    for (const int peer : peers()) {
-      std::vector<at::Tensor> theirs = {lines_[peer]};
-      messages.push_back(group_->recv(theirs, peer, operation.tag));
-      std::vector<at::Tensor> ours = {lines_[rank_]};
-      messages.push_back(group_->send(ours, peer, operation.tag));
-    }
-    for (const auto& message : messages) message->wait();
-    for (const int peer : peers()) {
-      const char* const theirs = static_cast<const char*>(lines_.data_ptr()) + peer * kLineBytes;
-      if (std::memcmp(mine, theirs, sizeof(uint64_t)) == 0) continue;
-      throw CommError(concat("rank ", peer, " is at: ", theirs + sizeof(uint64_t), "; rank ", rank_,
-                             " is at: ", operation.line, ". All ranks must do the same in the same order: look for a ",
-                             "branch that only some ranks take, an uneven number of batches, or something done under ",
-                             "`if rank == 0`"));
-    }
+    return concat(operation.work->what(), " (bytes a rank:", sizes, ")");
   }
 
   /// Under the lock: whether `next` may travel beside what is on its way.
@@ -330,7 +238,7 @@ class Exchange final : public Communicator {
       bool posts = !broken_;
       lock.unlock();
       try {
-        if (posts) agree(operation);
+        if (posts) agreement_.reach(operation.line, operation.tag);
       } catch (...) {
         fail(operation);
       }
@@ -396,7 +304,7 @@ class Exchange final : public Communicator {
     if (!is_broken()) {
       try {
         for (const auto& message : operation.in_flight) message->wait();
-        for (const Sum& sum : operation.sums) sum_in_rank_order(sum, block_.get());
+        for (const Sum& sum : operation.sums) adder_.add(sum);
       } catch (...) {
         fail(operation);
       }
@@ -423,12 +331,27 @@ class Exchange final : public Communicator {
     } catch (const std::exception& error) {
       std::string reason = error.what();
       reason = reason.substr(0, reason.find("\nException raised from"));
-      text = concat("[comm] rank ", rank_, " of ", size_, ": ", operation.what, " failed: ", reason,
+      text = concat("[comm] rank ", rank_, " of ", size_, ": ", operation.work->what(), " failed: ", reason,
                     ". Another rank has probably died or is stuck: look at the first error of the others.");
     }
+    break_with(text);
+  }
+
+  void break_with(const std::string& text) {
     const std::lock_guard lock(mutex_);
-    if (!broken_) broken_ = std::make_exception_ptr(CommError(text));
+    if (!broken_) broken_ = std::make_exception_ptr(CommError(foreseen_.empty() ? text : foreseen_));
     changed_.notify_all();
+  }
+
+  void foresee(const std::string& reason) {
+    const std::lock_guard lock(mutex_);
+    foreseen_ = reason;
+  }
+
+  /// From the watch: what is launched and not agreed on never will be.
+  void break_off() {
+    break_with("");
+    agreement_.give_up();
   }
 
   /// Operations take turns with kPostedAtOnce buffers: the one that a buffer's last user left is finished when the next
@@ -453,14 +376,15 @@ class Exchange final : public Communicator {
   bool stopping_ = false;
   bool nothing_more_is_posted_ = false;
   std::exception_ptr broken_;
+  std::string foreseen_;  // why it will break, once that is certain
   // ---
   std::array<at::Tensor, kPostedAtOnce> staging_;  // the posting thread's, as are the next two
   size_t next_staging_ = 0;
   int64_t most_staging_ = 0;
-  at::Tensor lines_;  // [ranks, kLineBytes]; the posting thread's
-  const std::unique_ptr<double[]> block_{
-      new double[kBlockNumel]};  // of a sum, aligned for every type; the finishing one's
-  std::thread posting_thread_;   // last: they start when everything else is there
+  Agreement agreement_;         // the posting thread's
+  RankOrderAdder adder_;        // the finishing thread's
+  WatchedGroup watched_;        // goes before what its function uses, and after the threads have ended
+  std::thread posting_thread_;  // last: they start when everything else is there
   std::thread finishing_thread_;
 };
 

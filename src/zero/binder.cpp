@@ -166,8 +166,12 @@ void Binder::launch(int unit, int slot) {
     lane.owned_part(lanes.back()).copy_(lane.owned_parameters);
   }
   ++statistics_.gathers;
-  units_[unit].gather = gathers_.all_gather(
-      lanes, {.step = step_, .phase = comm::Phase::kGather, .unit = unit, .name = store_.units()[unit].name});
+  const UnitBuffers& buffers = store_.units()[unit];
+  units_[unit].gather = gathers_.all_gather(lanes, {.step = step_,
+                                                    .phase = comm::Phase::kGather,
+                                                    .unit = unit,
+                                                    .name = buffers.name,
+                                                    .parameters = buffers.parameters});
 }
 
 void Binder::finish(int unit) {

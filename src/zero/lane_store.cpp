@@ -20,6 +20,8 @@ at::TensorOptions options_of(c10::ScalarType type, c10::Device device) {
   return at::TensorOptions().dtype(type).device(device);
 }
 
+constexpr size_t kNamedParameters = 2;  // of a unit, in errors
+
 int64_t bytes_of(const at::Tensor& tensor) { return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0; }
 
 }  // namespace
@@ -71,6 +73,20 @@ bool LaneStore::stays_whole(const plan::Unit& unit) {
   return stays;
 }
 
+std::string LaneStore::first_parameters(const plan::Unit& unit) const {
+  std::string names;
+  size_t count = 0;
+  for (const plan::Lane& lane : unit.lanes) {
+    for (const plan::Placement& placement : lane.placements) {
+      const std::string& name = parameters_[placement.parameter].name;
+      if (name == unit.name) return {};
+      if (count < kNamedParameters) names += concat(count == 0 ? "" : ", ", name);
+      ++count;
+    }
+  }
+  return count > kNamedParameters ? concat(names, " and ", count - kNamedParameters, " more") : names;
+}
+
 void LaneStore::allocate(const std::vector<plan::Unit>& units) {
   locations_.resize(parameters_.size());
   const size_t first = units_.size();
@@ -78,6 +94,7 @@ void LaneStore::allocate(const std::vector<plan::Unit>& units) {
   for (size_t unit = 0; unit < units.size(); ++unit) {
     UnitBuffers& buffers = units_[first + unit];
     buffers.name = units[unit].name;
+    buffers.parameters = first_parameters(units[unit]);
     buffers.released = !stays_whole(units[unit]);
     for (const plan::Lane& plan : units[unit].lanes) {
       for (const plan::Placement& placement : plan.placements)

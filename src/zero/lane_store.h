@@ -37,7 +37,8 @@ struct LaneBuffers {
 
 struct UnitBuffers {
   std::string name;
-  bool released = false;  ///< whole parameters exist only while they are bound for use (binder.h)
+  std::string parameters;  ///< "a, b and 3 more", for errors; empty where the name is that of a parameter
+  bool released = false;   ///< whole parameters exist only while they are bound for use (binder.h)
   std::vector<LaneBuffers> lanes;
 };
 
@@ -117,6 +118,7 @@ class LaneStore {
   HeldBytes held_bytes() const;
 
  private:
+  std::string first_parameters(const plan::Unit& unit) const;
   void allocate(const std::vector<plan::Unit>& units);
   bool stays_whole(const plan::Unit& unit);
   void allocate_gradients(LaneBuffers& lane);

@@ -280,7 +280,12 @@ void Reducer::launch(const std::vector<int>& units, int slot, std::string_view n
     state.slot = -1;
     state.late = false;
   }
-  const comm::Tag tag{.step = step_, .phase = comm::Phase::kReduce, .unit = units.front(), .name = name};
+  const UnitBuffers& first = store_.units()[units.front()];
+  const comm::Tag tag{.step = step_,
+                      .phase = comm::Phase::kReduce,
+                      .unit = units.front(),
+                      .name = name,
+                      .parameters = first.parameters};
   flight.works.push_back(data_.reduce_scatter(buffers, reduce_scale_, store_.wire_type(), tag));
   if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffers, tag));
   in_flight_.push_back(std::move(flight));
