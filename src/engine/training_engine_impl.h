@@ -14,6 +14,7 @@
 #include "optim/hyperparameters.h"
 #include "optim/range_optimizer.h"
 #include "optim/schedules.h"
+#include "plan/unit_cut.h"
 #include "precision/loss_scaler.h"
 #include "zero/binder.h"
 #include "zero/boundary_step.h"
@@ -29,6 +30,8 @@ struct TrainingEngine::Impl {
        c10::intrusive_ptr<c10d::ProcessGroup> gather_group);
 
   // set-up
+  std::vector<plan::ModuleInfo> module_infos() const;
+  void declare_leaves();
   void adopt_parameters();
   void check_loose_parameters() const;
   void choose_optimizer();

@@ -38,6 +38,7 @@ from deepspeed.runtime.monitor import SilentMonitor
 from deepspeed.runtime.not_landed import NotLandedMethods
 from deepspeed.runtime.optimizer_adapter import DeepSpeedZeroOptimizer
 from deepspeed.runtime.topology import Topology, take_ranks
+from deepspeed.utils.leaf_modules import set_z3_leaf_module
 from deepspeed.utils.log import logger
 from deepspeed.utils.timer import NoopTimer, ThroughputTimer
 
@@ -100,6 +101,8 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         for engine in earlier:
             logger.info("an earlier engine's parameters were taken over by a new one: it cannot train any more")
             engine.abandon()
+        for path in self.core.leaf_modules():
+            set_z3_leaf_module(model.get_submodule(path))
         self.sharding = sharding.Sharding(model, self.zero_optimization_stage())
         if self.optimizer is None:
             self.optimizer = self.sharding.parameter_offload  # as outside code expects it of stage 3
