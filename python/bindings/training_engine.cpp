@@ -105,6 +105,7 @@ void bind_training_engine(py::module_& module) {
       .def("begin_backward", &TrainingEngine::begin_backward, py::arg("scale_wrt_gas"), release_gil())
       .def("end_backward", &TrainingEngine::end_backward, release_gil())
       .def("step", &TrainingEngine::step, py::arg("groups"), release_gil())
+      .def("zero_grad", &TrainingEngine::zero_grad, release_gil())
       .def("set_external_step", &TrainingEngine::set_external_step, py::arg("step"))
       .def("is_gradient_accumulation_boundary", &TrainingEngine::is_gradient_accumulation_boundary)
       .def("set_gradient_accumulation_boundary", &TrainingEngine::set_gradient_accumulation_boundary,

@@ -372,6 +372,7 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
   if (impl_->binder) impl_->binder->invalidate();
   impl_->window_has_gradients = impl_->has_local_gradients = false;
   impl_->at_step_start = true;
+  impl_->micro_batch_counted = false;
   if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
   return loaded;
 }

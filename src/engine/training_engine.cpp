@@ -186,6 +186,7 @@ void TrainingEngine::Impl::build_layout(bool first) {
   views = std::make_unique<zero::GradientViews>(*store);
   boundary_step = std::make_unique<zero::BoundaryStep>(*store, data());
   boundary_step->parameter_steps() = std::move(steps);
+  missed_step.assign(parameters.size(), false);
   if (store->has_released_units()) {
     binder = std::make_shared<zero::Binder>(*store, *gathers);
     binder->on_use([this](int unit) {
@@ -240,16 +241,24 @@ void TrainingEngine::Impl::check_optimizer(const char* what) const {
            " without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
 }
 
+// [Note: Freezing] What is unfrozen needs room for its gradient at once. What is frozen rests: the step leaves it out, and
+// only when a step went by without it does it give its room and its moments back. So a model that is frozen while
+// another one trains through it (a GAN's discriminator) comes back as it was, and nothing is laid out again.
 void TrainingEngine::Impl::follow_requires_grad() {
   bool changed = false;
+  std::vector<bool> resting(parameters.size(), false);
   for (size_t index = 0; index < parameters.size(); ++index) {
-    const zero::Location& where = store->location(static_cast<int>(index));
-    changed = changed || info_of(index).trainable != lane_of(where).plan.trainable;
+    const bool has_room = lane_of(store->location(static_cast<int>(index))).plan.trainable;
+    const bool trains = info_of(index).trainable;
+    resting[index] = has_room && !trains;
+    changed = changed || (trains && !has_room) || (resting[index] && missed_step[index]);
   }
   if (changed) {
     core::log_info("[engine] parameters were frozen or unfrozen: laying out again");
     build_layout(false);
+    resting.assign(parameters.size(), false);
   }
+  boundary_step->set_resting(std::move(resting));
 }
 
 void TrainingEngine::Impl::before_forward(int module) {
@@ -260,7 +269,7 @@ void TrainingEngine::Impl::before_forward(int module) {
     drop_broken_backward();
     views->take_back();
   }
-  if (at_step_start) {
+  if (at_step_start || (module == 0 && !window_has_gradients)) {
     at_step_start = false;
     check_loose_parameters();
     store->reattach_parameters();
@@ -344,6 +353,7 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
   } else {
     boundary_step->apply(*optimizer, present_groups(groups), result, progress.global_steps);
   }
+  missed_step = boundary_step->resting();
   if (binder) binder->invalidate();
   return result;
 }
@@ -352,7 +362,7 @@ void TrainingEngine::Impl::step_external(const zero::StepResult& inspected) {
   DS_CHECK(external_step, ValueError,
            "[engine] the external optimizer has no step function: call set_external_step() first");
   std::vector<OwnedParameter> owned;
-  for (const zero::OwnedParameter& each : owner_step->begin(inspected.scale, progress.global_steps)) {
+  for (const zero::OwnedParameter& each : owner_step->begin(inspected.scale, boundary_step->resting(), progress.global_steps)) {
     owned.push_back({parameters[each.parameter].name, each.master, each.gradient});
   }
   external_step(owned);
@@ -384,6 +394,7 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   StepOutcome outcome{.at_boundary = is_boundary(), .applied = false};
   ++progress.micro_steps;
   at_step_start = at_step_start || outcome.at_boundary;
+  micro_batch_counted = !outcome.at_boundary;
   if (!outcome.at_boundary) return outcome;
   const double scale_before = scaler.scale();
   const zero::StepResult result = run_boundary(groups);
@@ -476,6 +487,14 @@ StepOutcome TrainingEngine::step(const std::vector<GroupValues>& groups) { retur
 void TrainingEngine::set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step) {
   impl_->external_step = std::move(step);
 }
+
+void TrainingEngine::zero_grad() {
+  impl_->check_alive();
+  if (!impl_->window_has_gradients || impl_->micro_batch_counted) return;
+  impl_->views->take_back();
+  impl_->abandon_backward();
+}
+
 bool TrainingEngine::is_gradient_accumulation_boundary() const { return impl_->is_boundary(); }
 void TrainingEngine::set_gradient_accumulation_boundary(bool is_boundary) { impl_->boundary_override = is_boundary; }
 void TrainingEngine::enter_no_sync() { ++impl_->no_sync_depth; }

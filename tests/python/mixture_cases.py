@@ -5,6 +5,7 @@ Each case is compared with the same training in one process without deepspeed, r
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Callable, Iterable
 
 import torch
@@ -90,15 +91,16 @@ def plain_gan(steps: int) -> tuple[nn.Module, nn.Module]:
     return generator.model, discriminator.model
 
 
-def train_gan(generator: Any, discriminator: Any, steps: int) -> None:
+def train_gan(generator: Any, discriminator: Any, steps: int, freezes: bool) -> None:
+    """The generator's backward goes through the discriminator, which is frozen meanwhile, or drops what came of it."""
     rank = dist.get_rank()
     for step in range(steps):
+        discriminator.zero_grad()
         fake = generator(noise(step, rank, 0)).detach()
         loss = judge(discriminator(noise(step, rank, 2)), True) + judge(discriminator(fake), False)
         discriminator.backward(loss)
         discriminator.step()
-        # Through the discriminator, which only passes gradients on: the usual way freezes it meanwhile.
-        discriminator.module.requires_grad_(False)
+        discriminator.module.requires_grad_(not freezes)
         generator.backward(judge(discriminator(generator(noise(step, rank, 1))), True))
         generator.step()
         discriminator.module.requires_grad_(True)
@@ -106,14 +108,14 @@ def train_gan(generator: Any, discriminator: Any, steps: int) -> None:
 
 def case_a_gan_of_two_engines_equals_one_process() -> None:
     expected = plain_gan(STEPS)
-    for stages in ((2, 2), (3, 3), (2, 3), (3, 2), (0, 1)):
+    for stages, freezes in itertools.product(((2, 2), (3, 3), (2, 3), (3, 2), (0, 1)), (True, False)):
         nets = made(make_generator, 1), made(make_discriminator, 2)
         engines = [
             initialize(net, settings_of(stage), optimizer=adam(net.parameters())) for net, stage in zip(nets, stages)
         ]
-        train_gan(*engines, STEPS)
+        train_gan(*engines, STEPS, freezes)
         for net, other in zip(nets, expected):
-            assert_equal(stages, net, other)
+            assert_equal((stages, freezes), net, other)
 
 
 # --- actor, critic, reference and reward -------------------------------------------------------------------------------

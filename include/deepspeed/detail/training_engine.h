@@ -146,6 +146,11 @@ class DS_API TrainingEngine {
   /// At a boundary: clips, steps, gathers; `groups` are the optimizer's present numbers (empty: the engine's own).
   StepOutcome step(const std::vector<GroupValues>& groups);
 
+  /// Forgets what the backwards since the last boundary left, as a torch optimizer's zero_grad() does: gradients that
+  /// came from another engine's backward through this model. Nothing once a micro-batch of the window was counted by
+  /// step(): accumulation goes on. Every rank calls it.
+  void zero_grad();
+
   /// For kExternalOptimizer: steps the parameters that this rank owns. Called inside step() on every rank.
   void set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step);
 
