@@ -21,7 +21,7 @@ std::vector<detail::BufferDescription> describe_buffers(const std::vector<std::p
 
 detail::ModelDescription make_description(const std::vector<std::tuple<std::string, at::Tensor, int>>& parameters,
                                           const std::vector<std::pair<std::string, at::Tensor>>& buffers,
-                                          const std::vector<std::tuple<std::string, std::string, bool>>& modules,
+                                          const std::vector<std::tuple<std::string, std::string, bool, std::string>>& modules,
                                           std::map<std::string, std::string> aliases,
                                           std::vector<std::string> leaf_modules,
                                           std::vector<std::string> no_split_classes, std::string optimizer_type,
@@ -29,7 +29,8 @@ detail::ModelDescription make_description(const std::vector<std::tuple<std::stri
   detail::ModelDescription model;
   for (const auto& [name, tensor, group] : parameters) model.parameters.push_back({name, tensor, group});
   model.buffers = describe_buffers(buffers);
-  for (const auto& [path, class_name, is_list] : modules) model.modules.push_back({path, class_name, is_list});
+  for (const auto& [path, class_name, is_list, class_path] : modules)
+    model.modules.push_back({path, class_name, is_list, class_path});
   model.aliases = std::move(aliases);
   model.leaf_modules = std::move(leaf_modules);
   model.no_split_classes = std::move(no_split_classes);
@@ -104,6 +105,7 @@ void bind_training_engine(py::module_& module) {
       .def("begin_backward", &TrainingEngine::begin_backward, py::arg("scale_wrt_gas"), release_gil())
       .def("end_backward", &TrainingEngine::end_backward, release_gil())
       .def("step", &TrainingEngine::step, py::arg("groups"), release_gil())
+      .def("zero_grad", &TrainingEngine::zero_grad, release_gil())
       .def("set_external_step", &TrainingEngine::set_external_step, py::arg("step"))
       .def("is_gradient_accumulation_boundary", &TrainingEngine::is_gradient_accumulation_boundary)
       .def("set_gradient_accumulation_boundary", &TrainingEngine::set_gradient_accumulation_boundary,
@@ -122,6 +124,7 @@ void bind_training_engine(py::module_& module) {
       .def("effective_config", &TrainingEngine::effective_config)
       .def("memory", &TrainingEngine::memory)
       .def("unit_names", &TrainingEngine::unit_names)
+      .def("leaf_modules", &TrainingEngine::leaf_modules)
       .def(
           "full_fp32_parameter",
           [](TrainingEngine& self, const std::string& name) { return defined(self.full_fp32_parameter(name)); },
@@ -136,6 +139,34 @@ void bind_training_engine(py::module_& module) {
             return defined(self.full_optimizer_state(name, key));
           },
           py::arg("name"), py::arg("key"), release_gil())
+      .def(
+          "full_gradients",
+          [](TrainingEngine& self, const std::vector<std::string>& names) {
+            std::vector<std::optional<at::Tensor>> found;
+            for (at::Tensor& gradient : self.full_gradients(names)) found.push_back(defined(std::move(gradient)));
+            return found;
+          },
+          py::arg("names"), release_gil())
+      .def("local_range", &TrainingEngine::local_range, py::arg("name"))
+      .def(
+          "local_fp32_parameter",
+          [](TrainingEngine& self, const std::string& name) { return defined(self.local_fp32_parameter(name)); },
+          py::arg("name"), release_gil())
+      .def(
+          "local_gradient",
+          [](TrainingEngine& self, const std::string& name) { return defined(self.local_gradient(name)); },
+          py::arg("name"), release_gil())
+      .def(
+          "local_optimizer_state",
+          [](TrainingEngine& self, const std::string& name, const std::string& key) {
+            return defined(self.local_optimizer_state(name, key));
+          },
+          py::arg("name"), py::arg("key"), release_gil())
+      .def("set_local_fp32_parameter", &TrainingEngine::set_local_fp32_parameter, py::arg("name"), py::arg("value"),
+           release_gil())
+      .def("set_local_optimizer_state", &TrainingEngine::set_local_optimizer_state, py::arg("name"), py::arg("key"),
+           py::arg("value"), release_gil())
+      .def("set_local_gradient", &TrainingEngine::set_local_gradient, py::arg("name"), py::arg("value"), release_gil())
       .def("set_full_fp32_parameter", &TrainingEngine::set_full_fp32_parameter, py::arg("name"), py::arg("value"),
            release_gil())
       .def("set_full_optimizer_state", &TrainingEngine::set_full_optimizer_state, py::arg("name"), py::arg("key"),

@@ -70,6 +70,5 @@ LATER = {
     "deepspeed.runtime.sequence_parallel": "sequence parallelism",
     "deepspeed.runtime.zero.config": "the interface of ZeRO's config classes",
     "deepspeed.runtime.zero.offload_config": "offload",
-    "deepspeed.runtime.zero.stage3": "ZeRO-3",
     "deepspeed.sequence": "sequence parallelism",
 }

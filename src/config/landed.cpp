@@ -97,8 +97,6 @@ const std::vector<NotLanded>& not_landed() {
       {"expert_parallel.enabled", [](C c) { return c.expert_parallel.enabled; }, kRefused, "expert parallelism",
        "Use false."},
 
-      {"zero_optimization.leaf_module", [](C c) { return is_changed(c.zero_optimization.leaf_module); }, kIgnored,
-       "a list of leaf modules, which matter at ZeRO stage 3,", "It has no effect at this stage."},
       {"zero_optimization.round_robin_gradients", [](C c) { return c.zero_optimization.round_robin_gradients; },
        kNothing, "every rank owns an equal part of each unit anyway", kRemoveIt},
       {"zero_optimization.contiguous_gradients", [](C c) { return !c.zero_optimization.contiguous_gradients; },

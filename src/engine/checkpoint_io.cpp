@@ -8,12 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint/element_conversion.h"
 #include "checkpoint/reader.h"
 #include "checkpoint/writer.h"
 #include "core/log.h"
-#include "deepspeed/detail/checkpoint_weights.h"
 #include "deepspeed/error.h"
+#include "engine/checkpoint_types.h"
 #include "engine/training_engine_impl.h"
 #include "tensor/dtype.h"
 
@@ -23,38 +22,6 @@ namespace {
 using checkpoint::Json;
 
 constexpr comm::Tag kTag{.step = 0, .phase = comm::Phase::kCheckpoint, .unit = -1, .name = "its files"};
-
-/// States of external optimizers bear this before their key.
-const std::string kOwnedPrefix = "optimizer.";
-
-io::ElementType element_type_of(c10::ScalarType type) {
-  static const std::map<c10::ScalarType, io::ElementType> kTypes = {{at::kFloat, io::ElementType::kFloat32},
-                                                                    {at::kDouble, io::ElementType::kFloat64},
-                                                                    {at::kHalf, io::ElementType::kFloat16},
-                                                                    {at::kBFloat16, io::ElementType::kBFloat16},
-                                                                    {at::kLong, io::ElementType::kInt64},
-                                                                    {at::kInt, io::ElementType::kInt32},
-                                                                    {at::kShort, io::ElementType::kInt16},
-                                                                    {at::kChar, io::ElementType::kInt8},
-                                                                    {at::kByte, io::ElementType::kUint8},
-                                                                    {at::kBool, io::ElementType::kBool},
-                                                                    {at::kComplexFloat, io::ElementType::kComplex64},
-                                                                    {at::kFloat8_e4m3fn, io::ElementType::kFloat8E4m3},
-                                                                    {at::kFloat8_e5m2, io::ElementType::kFloat8E5m2}};
-  const auto found = kTypes.find(type);
-  DS_CHECK(found != kTypes.end(), NotSupported, "[engine.checkpoint] tensors of type ", c10::toString(type),
-           " cannot be saved");
-  return found->second;
-}
-
-c10::ScalarType scalar_type_of(io::ElementType type) {
-  for (const c10::ScalarType candidate :
-       {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte,
-        at::kBool, at::kComplexFloat, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
-    if (element_type_of(candidate) == type) return candidate;
-  }
-  throw NotSupported(concat("[engine.checkpoint] no torch type for ", io::element_type_name(type)));
-}
 
 /// Runs `action` and lets every rank fail where one does, with that rank's message.
 template <class Action>
@@ -405,32 +372,9 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
   if (impl_->binder) impl_->binder->invalidate();
   impl_->window_has_gradients = impl_->has_local_gradients = false;
   impl_->at_step_start = true;
+  impl_->micro_batch_counted = false;
   if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
   return loaded;
-}
-
-std::vector<std::pair<std::string, at::Tensor>> read_weights(const std::string& folder,
-                                                             const std::optional<std::string>& tag) {
-  checkpoint::CheckpointReader reader = checkpoint::CheckpointReader::open(folder, tag);
-  std::map<std::string, at::Tensor> found;
-  std::vector<std::pair<std::string, at::Tensor>> result;
-  for (const std::string& name : reader.names()) {
-    for (const std::string& state : {checkpoint::kMasterState, checkpoint::kWeightState, checkpoint::kBufferState}) {
-      if (!reader.has(name, state)) continue;
-      const std::vector<int64_t>& shape = reader.global_shape(name, state);
-      const io::ElementType stored = reader.type(name, state);
-      const bool is_float = checkpoint::is_convertible(stored, io::ElementType::kFloat32);
-      const io::ElementType type = is_float ? io::ElementType::kFloat32 : stored;
-      at::Tensor whole = at::empty(shape, scalar_type_of(type));
-      reader.read(name, state, checkpoint::whole_box(shape), {0, whole.numel()}, whole.data_ptr(), type);
-      result.emplace_back(name, found[name] = std::move(whole));
-      break;
-    }
-  }
-  for (const auto& [alias, owner] : reader.manifest().aliases) {
-    if (found.contains(owner)) result.emplace_back(alias, found[owner]);
-  }
-  return result;
 }
 
 }  // namespace deepspeed::detail

@@ -44,7 +44,9 @@ ModelDescription describe(const torch::nn::Module& module, const InitializeOptio
   description.buffers = describe_buffers(module);
   const auto add = [&](const std::string& path, const torch::nn::Module& part) {
     const std::string name = class_name_of(part);
-    description.modules.push_back({path, name, name == "ModuleList" || name == "Sequential"});
+    std::string class_path = part.name();
+    if (class_path.ends_with("Impl")) class_path.resize(class_path.size() - 4);
+    description.modules.push_back({path, name, name == "ModuleList" || name == "Sequential", std::move(class_path)});
   };
   add("", module);
   for (const auto& item : module.named_modules("", false)) add(item.key(), *item.value());

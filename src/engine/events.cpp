@@ -22,16 +22,24 @@ void TrainingEngine::Impl::check_optimizer(const char* what) const {
            " without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
 }
 
+// [Note: Freezing] What is unfrozen needs room for its gradient at once. What is frozen rests: the step leaves it out,
+// and only when a step went by without it does it give its room and its moments back. So a model that is frozen while
+// another one trains through it (a GAN's discriminator) comes back as it was, and nothing is laid out again.
 void TrainingEngine::Impl::follow_requires_grad() {
   bool changed = false;
+  std::vector<bool> resting(parameters.size(), false);
   for (size_t index = 0; index < parameters.size(); ++index) {
-    const zero::Location& where = store->location(static_cast<int>(index));
-    changed = changed || info_of(index).trainable != lane_of(where).plan.trainable;
+    const bool has_room = lane_of(store->location(static_cast<int>(index))).plan.trainable;
+    const bool trains = info_of(index).trainable;
+    resting[index] = has_room && !trains;
+    changed = changed || (trains && !has_room) || (resting[index] && missed_step[index]);
   }
   if (changed) {
     core::log_info("[engine] parameters were frozen or unfrozen: laying out again");
     build_layout(false);
+    resting.assign(parameters.size(), false);
   }
+  boundary_step->set_resting(std::move(resting));
 }
 
 void TrainingEngine::Impl::before_forward(int module) {
@@ -42,7 +50,7 @@ void TrainingEngine::Impl::before_forward(int module) {
     drop_broken_backward();
     views->take_back();
   }
-  if (at_step_start) {
+  if (at_step_start || (module == 0 && !window_has_gradients)) {
     at_step_start = false;
     check_loose_parameters();
     store->reattach_parameters();
@@ -127,6 +135,7 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
   } else {
     boundary_step->apply(*optimizer, present_groups(groups), result, progress.global_steps);
   }
+  missed_step = boundary_step->resting();
   if (binder) binder->invalidate();
   return result;
 }
@@ -135,7 +144,8 @@ void TrainingEngine::Impl::step_external(const zero::StepResult& inspected) {
   DS_CHECK(external_step, ValueError,
            "[engine] the external optimizer has no step function: call set_external_step() first");
   std::vector<OwnedParameter> owned;
-  for (const zero::OwnedParameter& each : owner_step->begin(inspected.scale, progress.global_steps)) {
+  for (const zero::OwnedParameter& each :
+       owner_step->begin(inspected.scale, boundary_step->resting(), progress.global_steps)) {
     owned.push_back({parameters[each.parameter].name, each.master, each.gradient});
   }
   external_step(owned);
@@ -167,6 +177,7 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   StepOutcome outcome{.at_boundary = is_boundary(), .applied = false};
   ++progress.micro_steps;
   at_step_start = at_step_start || outcome.at_boundary;
+  micro_batch_counted = !outcome.at_boundary;
   if (!outcome.at_boundary) return outcome;
   const double scale_before = scaler.scale();
   const zero::StepResult result = run_boundary(groups);

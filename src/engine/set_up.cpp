@@ -14,6 +14,7 @@
 #include "engine/engine_options.h"
 #include "engine/group_values.h"
 #include "engine/training_engine_impl.h"
+#include "plan/leaf_modules.h"
 #include "plan/unit_cut.h"
 #include "tensor/dtype.h"
 #include "zero/relayout.h"
@@ -54,10 +55,34 @@ TrainingEngine::Impl::Impl(ModelDescription description, const std::string& conf
   gathers = comm::make_communicator(std::move(gather_group), device);
   gather_agreement = std::make_unique<zero::GatherAgreement>(*gathers, data());
   scaler = engine::make_loss_scaler(config);
+  declare_leaves();
   adopt_parameters();
   choose_optimizer();
   build_layout(true);
   broadcast_buffers();
+}
+
+std::vector<plan::ModuleInfo> TrainingEngine::Impl::module_infos() const {
+  std::vector<plan::ModuleInfo> modules;
+  for (const ModuleDescription& module : model.modules)
+    modules.push_back({module.path, module.class_name, module.is_list, module.class_path});
+  return modules;
+}
+
+void TrainingEngine::Impl::declare_leaves() {
+  const config::LeafModuleConfig& given = config.zero_optimization.leaf_module;
+  const plan::FoundLeaves found =
+      plan::find_leaf_modules(module_infos(), {given.classes, given.names, given.name_suffixes});
+  for (const std::string& path : found.paths) {
+    if (std::count(model.leaf_modules.begin(), model.leaf_modules.end(), path) == 0) model.leaf_modules.push_back(path);
+  }
+  const std::vector<std::string> usual = config::LeafModuleConfig{}.classes;
+  for (const std::string& entry : found.unmatched) {
+    if (std::count(usual.begin(), usual.end(), entry) != 0) continue;
+    core::log_warning("[engine] zero_optimization.leaf_module: no module of the model matches \"", entry,
+                      "\". classes are class names or their paths, names whole paths of named_modules(), "
+                      "name_suffixes their last parts.");
+  }
 }
 
 void TrainingEngine::Impl::adopt_parameters() {
@@ -130,10 +155,8 @@ plan::ParameterInfo TrainingEngine::Impl::info_of(size_t index) const {
 void TrainingEngine::Impl::build_layout(bool first) {
   std::vector<plan::ParameterInfo> infos;
   for (size_t index = 0; index < parameters.size(); ++index) infos.push_back(info_of(index));
-  std::vector<plan::ModuleInfo> modules;
-  for (const ModuleDescription& module : model.modules)
-    modules.push_back({module.path, module.class_name, module.is_list});
-  const auto units = plan::cut_units(infos, modules, {model.leaf_modules, model.no_split_classes}, data().size());
+  const auto units =
+      plan::cut_units(infos, module_infos(), {model.leaf_modules, model.no_split_classes}, data().size());
   const auto specs = optimizer ? optimizer->state_specs() : std::vector<optim::StateSpec>{};
   auto new_store = std::make_unique<zero::LaneStore>(parameters, units, engine::zero_options(config), specs, data());
   if (!first) zero::relayout(*store, *new_store, data());
@@ -152,6 +175,7 @@ void TrainingEngine::Impl::build_layout(bool first) {
   views = std::make_unique<zero::GradientViews>(*store);
   boundary_step = std::make_unique<zero::BoundaryStep>(*store, data());
   boundary_step->parameter_steps() = std::move(steps);
+  missed_step.assign(parameters.size(), false);
   if (store->has_released_units()) {
     binder = std::make_shared<zero::Binder>(*store, *gathers);
     binder->on_use([this](int unit) {

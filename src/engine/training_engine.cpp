@@ -82,6 +82,13 @@ StepOutcome TrainingEngine::step(const std::vector<GroupValues>& groups) { retur
 void TrainingEngine::set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step) {
   impl_->external_step = std::move(step);
 }
+void TrainingEngine::zero_grad() {
+  impl_->check_alive();
+  if (!impl_->window_has_gradients || impl_->micro_batch_counted) return;
+  impl_->views->take_back();
+  impl_->abandon_backward();
+}
+
 bool TrainingEngine::is_gradient_accumulation_boundary() const { return impl_->is_boundary(); }
 void TrainingEngine::set_gradient_accumulation_boundary(bool is_boundary) { impl_->boundary_override = is_boundary; }
 void TrainingEngine::enter_no_sync() { ++impl_->no_sync_depth; }
@@ -154,6 +161,8 @@ std::vector<std::string> TrainingEngine::unit_names() const {
   for (const zero::UnitBuffers& unit : impl_->store->units()) names.push_back(unit.name);
   return names;
 }
+
+const std::vector<std::string>& TrainingEngine::leaf_modules() const { return impl_->model.leaf_modules; }
 
 void TrainingEngine::barrier() {
   impl_->check_alive();

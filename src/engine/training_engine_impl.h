@@ -14,6 +14,7 @@
 #include "optim/hyperparameters.h"
 #include "optim/range_optimizer.h"
 #include "optim/schedules.h"
+#include "plan/unit_cut.h"
 #include "precision/loss_scaler.h"
 #include "zero/binder.h"
 #include "zero/boundary_step.h"
@@ -30,6 +31,8 @@ struct TrainingEngine::Impl {
        c10::intrusive_ptr<c10d::ProcessGroup> gather_group);
 
   // set-up
+  std::vector<plan::ModuleInfo> module_infos() const;
+  void declare_leaves();
   void adopt_parameters();
   void check_loose_parameters() const;
   void choose_optimizer();
@@ -94,10 +97,12 @@ struct TrainingEngine::Impl {
   std::function<void(const std::vector<OwnedParameter>&)> external_step;
   std::vector<std::vector<int>> units_of_module;  // by module index: those of parameters that it owns itself
 
+  std::vector<bool> missed_step;  // by parameter: it was frozen when the last step went by
   Progress progress;
   std::optional<bool> boundary_override;
   int no_sync_depth = 0;
   bool window_has_gradients = false;  // some backward ran since the last boundary step
+  bool micro_batch_counted = false;   // step() was called since, short of the boundary
   bool has_local_gradients = false;   // some backward of this window kept its gradients here
   bool at_step_start = true;
   std::optional<double> last_norm;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "deepspeed/error.h"
+
 namespace deepspeed::plan {
 
 ModelSize measure(const std::vector<Unit>& units, const std::vector<bool>& persistent) {
@@ -45,6 +47,32 @@ MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes,
     estimate.slots += static_cast<double>(size.largest_bound_numel) * slot_count * bytes.compute;
   }
   return estimate;
+}
+
+NodeMemory estimate_node(const NodeQuestion& question, const StageLifetimes& lifetimes) {
+  DS_CHECK(question.ranks_per_node >= 1 && question.nodes >= 1, ValueError, "[plan.memory] estimate for ",
+           question.nodes, " nodes with ", question.ranks_per_node, " ranks each: expected at least 1 of both");
+  constexpr ElementBytes k16Bit{.compute = 2, .accumulation = 4, .master = 4, .optimizer_states = 8};
+  constexpr double kFloat32Bytes = 4;  // what a model is built in
+  const int64_t world = question.ranks_per_node * question.nodes;
+  const bool stays_whole = world == 1;
+  const ModelSize size{.trainable_numel = question.numel,
+                       .largest_unit_numel = question.largest_unit_numel,
+                       .persistent_numel = stays_whole ? question.numel : 0,
+                       .largest_bound_numel = stays_whole ? 0 : question.largest_unit_numel};
+  const MemoryEstimate rank = estimate_memory(size, k16Bit, lifetimes, static_cast<int>(world), 2);
+  const double ranks = static_cast<double>(question.ranks_per_node);
+  const double built = static_cast<double>(question.builds_sharded ? question.largest_unit_numel : question.numel);
+  double trained = 0;
+  NodeMemory node{.device = rank.total(), .slots = rank.slots};
+  const auto offload = [&](double bytes) {
+    node.device -= bytes;
+    trained += bytes * ranks;
+  };
+  if (question.offloads_optimizer) offload(rank.gradients + rank.states);
+  if (question.offloads_parameters) offload(rank.parameters);
+  node.host = std::max(kFloat32Bytes * built * ranks, trained) * question.host_factor;
+  return node;
 }
 
 }  // namespace deepspeed::plan

@@ -43,4 +43,26 @@ struct MemoryEstimate {
 MemoryEstimate estimate_memory(const ModelSize& size, const ElementBytes& bytes, const StageLifetimes& lifetimes,
                                int world, int slot_count);
 
+/// A model and the machines that it is to be trained on, in 16 bits with Adam: what DeepSpeed's estimators ask for.
+struct NodeQuestion {
+  int64_t numel = 0;               ///< elements of the model
+  int64_t largest_unit_numel = 0;  ///< of its largest unit; 0: not known
+  int64_t ranks_per_node = 1;
+  int64_t nodes = 1;
+  bool offloads_optimizer = false;   ///< gradients, masters and moments in host memory
+  bool offloads_parameters = false;  ///< and the parameters
+  bool builds_sharded = false;       ///< under zero.Init; else every rank builds the whole model in fp32
+  double host_factor = 1.0;          ///< what host memory is multiplied by, for buffers that nobody counts
+};
+
+/// Bytes.
+struct NodeMemory {
+  double host = 0;    ///< a node; the larger of building the model and training it
+  double device = 0;  ///< a rank
+  double slots = 0;   ///< of `device`, what whole units are gathered and reduced in
+};
+
+/// Throws ValueError where there is no rank.
+NodeMemory estimate_node(const NodeQuestion& question, const StageLifetimes& lifetimes);
+
 }  // namespace deepspeed::plan

@@ -18,6 +18,7 @@ struct ModuleInfo {
   std::string path;
   std::string class_name;
   bool is_list = false;  ///< a ModuleList or Sequential: repeated classes among its children are blocks
+  std::string class_path{};  ///< where the class is defined too: "package.file.Class" or "space::Class"
 };
 
 struct UnitHints {

@@ -28,6 +28,7 @@ BoundaryStep::BoundaryStep(LaneStore& store, comm::Communicator& data)
     : store_(store),
       data_(data),
       parameter_steps_(store.parameters().size(), 0),
+      resting_(store.parameters().size(), false),
       partials_(at::zeros({store.world()}, at::kDouble)) {
   std::vector<int64_t> numels = store.trainable_numels();
   for (size_t unit = 0; unit < numels.size(); ++unit) {
@@ -120,9 +121,12 @@ void BoundaryStep::advance_segments() {
   for (UnitBuffers& unit : store_.units()) {
     for (LaneBuffers& lane : unit.lanes) {
       if (!lane.plan.trainable) continue;
-      for (const plan::Placement& placement : lane.plan.placements) ++parameter_steps_[placement.parameter];
+      for (const plan::Placement& placement : lane.plan.placements) {
+        if (!resting_[placement.parameter]) ++parameter_steps_[placement.parameter];
+      }
       lane.segments.clear();
       for (const plan::Piece& piece : plan::pieces_in(lane.plan, lane.owned)) {
+        if (resting_[piece.parameter]) continue;
         lane.segments.push_back({.begin = piece.in_lane.begin - lane.owned.begin,
                                  .end = piece.in_lane.end - lane.owned.begin,
                                  .group = piece.group,

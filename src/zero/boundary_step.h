@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -40,6 +41,10 @@ class BoundaryStep {
   void apply(const optim::RangeOptimizer& optimizer, std::span<const optim::Hyperparameters> groups,
              const StepResult& inspected, int64_t step);
 
+  /// These parameters (true, by index) are left out of the steps to come: their weights, moments and counts stay.
+  void set_resting(std::vector<bool> resting) { resting_ = std::move(resting); }
+  const std::vector<bool>& resting() const { return resting_; }
+
   /// Updates done so far, a parameter; in checkpoints.
   std::vector<int64_t>& parameter_steps() { return parameter_steps_; }
 
@@ -63,6 +68,7 @@ class BoundaryStep {
   LaneStore& store_;
   comm::Communicator& data_;
   std::vector<int64_t> parameter_steps_;
+  std::vector<bool> resting_;
   at::Tensor partials_;              // [world], float64: squares of the gradients a rank's shards
   at::Tensor norms_;                 // LAMB: [2 x parameters], float64: squares of weights, then of updates
   std::vector<at::Tensor> updates_;  // LAMB: what prepare() leaves for apply(), a trainable lane each

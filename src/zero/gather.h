@@ -13,7 +13,14 @@ namespace deepspeed::zero {
 at::Tensor gather_lane(const LaneStore& store, const LaneBuffers& lane, const at::Tensor& owned,
                        comm::Communicator& data, const comm::Tag& tag);
 
-/// Copies the part of a whole parameter that this rank owns into `owned` (same kind of tensor as above).
+/// The elements of one parameter that this rank owns, in the parameter's own row-major order: a part of the lane's
+/// shard, empty where another rank owns them all.
+plan::Range owned_elements(const LaneBuffers& lane, const plan::Range& parameter_range);
+
+/// The same elements in `owned` (same kind of tensor as above): a flat view.
+at::Tensor owned_view(const LaneBuffers& lane, const plan::Range& parameter_range, const at::Tensor& owned);
+
+/// Copies the part of a whole parameter that this rank owns into `owned`.
 void cut_into_owned(const LaneBuffers& lane, const plan::Range& parameter_range, const at::Tensor& value,
                     const at::Tensor& owned);
 

@@ -56,7 +56,7 @@ at::Tensor OwnerStep::value_of(int parameter) {
   return masters_[parameter].defined() ? masters_[parameter] : store_.parameters()[parameter].tensor.detach();
 }
 
-std::vector<OwnedParameter> OwnerStep::begin(double scale, int64_t step) {
+std::vector<OwnedParameter> OwnerStep::begin(double scale, const std::vector<bool>& resting, int64_t step) {
   std::vector<OwnedParameter> owned;
   for (size_t unit = 0; unit < store_.units().size(); ++unit) {
     for (LaneBuffers& lane : store_.units()[unit].lanes) {
@@ -67,7 +67,7 @@ std::vector<OwnedParameter> OwnerStep::begin(double scale, int64_t step) {
                           .name = store_.units()[unit].name};
       const at::Tensor whole = gather_lane(store_, lane, lane.owned_gradient, data_, tag);
       for (const plan::Placement& placement : lane.plan.placements) {
-        if (!owns(placement.parameter)) continue;
+        if (!owns(placement.parameter) || resting[placement.parameter]) continue;
         const at::Tensor gradient =
             whole.narrow(0, placement.range.begin, placement.range.numel()).to(at::kFloat).mul(scale);
         owned.push_back({placement.parameter, value_of(placement.parameter),

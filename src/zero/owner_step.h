@@ -28,8 +28,8 @@ class OwnerStep {
 
   bool owns(int parameter) const { return owners_[parameter] == store_.rank(); }
 
-  /// Gathers reduced gradients, unit by unit, times `scale`.
-  std::vector<OwnedParameter> begin(double scale, int64_t step);
+  /// Gathers reduced gradients, unit by unit, times `scale`. Without `resting` parameters (true, by index).
+  std::vector<OwnedParameter> begin(double scale, const std::vector<bool>& resting, int64_t step);
 
   /// Sends the owners' new weights to all; masters and parameters of the lanes follow.
   void finish(int64_t step);

@@ -42,9 +42,9 @@ void Reducer::refresh_hooks() {
     const Location& where = store_.location(static_cast<int>(parameter));
     const bool trainable = store_.units()[where.unit].lanes[where.lane].plan.trainable;
     const at::Tensor& tensor = store_.parameters()[parameter].tensor;
-    if (!trainable || !tensor.requires_grad()) {
+    if (!trainable) {
       hooks_[parameter].reset();
-    } else if (!hooks_[parameter] || !hooks_[parameter]->is_current(tensor)) {
+    } else if (tensor.requires_grad() && (!hooks_[parameter] || !hooks_[parameter]->is_current(tensor))) {
       attach_hook(static_cast<int>(parameter));
     }
   }

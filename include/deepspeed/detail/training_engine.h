@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -39,6 +40,7 @@ struct ModuleDescription {
   std::string path;
   std::string class_name;
   bool is_list = false;
+  std::string class_path{};  ///< "package.file.Class" or "space::Class"; "": only the name is known
 };
 
 /// One optimizer group's numbers by name: lr, weight_decay, beta1, beta2, eps, momentum, ... (flags as 0 or 1).
@@ -144,6 +146,11 @@ class DS_API TrainingEngine {
   /// At a boundary: clips, steps, gathers; `groups` are the optimizer's present numbers (empty: the engine's own).
   StepOutcome step(const std::vector<GroupValues>& groups);
 
+  /// Forgets what the backwards since the last boundary left, as a torch optimizer's zero_grad() does: gradients that
+  /// came from another engine's backward through this model. Nothing once a micro-batch of the window was counted by
+  /// step(): accumulation goes on. Every rank calls it.
+  void zero_grad();
+
   /// For kExternalOptimizer: steps the parameters that this rank owns. Called inside step() on every rank.
   void set_external_step(std::function<void(const std::vector<OwnedParameter>&)> step);
 
@@ -172,6 +179,8 @@ class DS_API TrainingEngine {
   /// all but scratch: buffers that LAMB and external optimizers keep.
   std::map<std::string, double> memory() const;
   std::vector<std::string> unit_names() const;
+  /// Paths of the modules that are one unit each: those of the description, and those that the config names.
+  const std::vector<std::string>& leaf_modules() const;
 
   // --- whole values of sharded things; collective ---
   /// float32, shaped like the parameter; gradients without the loss scale. Undefined tensor: not managed, or no
@@ -183,7 +192,24 @@ class DS_API TrainingEngine {
   void set_full_optimizer_state(const std::string& name, const std::string& key, const at::Tensor& value);
   /// Only between the backward that reduced the gradient and step().
   void set_full_gradient(const std::string& name, const at::Tensor& value);
+  /// full_gradient() of many parameters at once; parameters that lie together are gathered together.
+  std::vector<at::Tensor> full_gradients(const std::vector<std::string>& names);
   std::vector<std::string> optimizer_state_names() const;
+
+  // --- the part that this rank owns ---
+  /// Which elements of a parameter, in row-major order, this rank owns: [begin, end), empty where other ranks own them
+  /// all, the whole parameter at stage 0. The cut is one of units: ranks own unequal parts of a parameter.
+  std::pair<int64_t, int64_t> local_range(const std::string& name) const;
+  /// Those elements, flat, float32, gradients without the loss scale; a copy. Undefined as above. Not collective.
+  at::Tensor local_fp32_parameter(const std::string& name);
+  at::Tensor local_gradient(const std::string& name);
+  at::Tensor local_optimizer_state(const std::string& name, const std::string& key);
+  /// `value` has as many elements as local_range(). The weight is collective: each rank sets its own part, and what is
+  /// whole on every rank is whole again afterwards.
+  void set_local_fp32_parameter(const std::string& name, const at::Tensor& value);
+  void set_local_gradient(const std::string& name, const at::Tensor& value);
+  void set_local_optimizer_state(const std::string& name, const std::string& key, const at::Tensor& value);
+
   /// Master weights follow weights that were changed in place (16-bit training): where they differ, the master wins at
   /// the next step otherwise.
   void refresh_masters();

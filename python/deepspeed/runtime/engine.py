@@ -39,6 +39,7 @@ from deepspeed.runtime.not_landed import NotLandedMethods
 from deepspeed.runtime.optimizer_adapter import DeepSpeedZeroOptimizer
 from deepspeed.runtime.structure_watch import StructureWatch
 from deepspeed.runtime.topology import Topology, take_ranks
+from deepspeed.utils.leaf_modules import set_z3_leaf_module
 from deepspeed.utils.log import logger
 from deepspeed.utils.timer import NoopTimer, ThroughputTimer
 
@@ -102,6 +103,8 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         for engine in earlier:
             logger.info("an earlier engine's parameters were taken over by a new one: it cannot train any more")
             engine.abandon()
+        for path in self.core.leaf_modules():
+            set_z3_leaf_module(model.get_submodule(path))
         self.sharding = sharding.Sharding(model, self.zero_optimization_stage())
         if self.optimizer is None:
             self.optimizer = self.sharding.parameter_offload  # as outside code expects it of stage 3
@@ -197,7 +200,9 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.allreduce_gradients()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drops `.grad` of all parameters."""
+        """Drops `.grad` of all parameters, and at the start of a window of micro-batches the engine's gradients too: those
+        of another engine's backward through this model, say. Accumulation that has begun goes on. Every rank calls it."""
+        self.core.zero_grad()
         for parameter in self.module.parameters():
             parameter.grad = None
 

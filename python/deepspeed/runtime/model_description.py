@@ -27,7 +27,10 @@ def describe(
     return _C.ModelDescription(
         parameters=parameters,
         buffers=persistent_buffers(model),
-        modules=[(path, type(module).__name__, _is_list(module)) for path, module in model.named_modules()],
+        modules=[
+            (path, type(module).__name__, _is_list(module), f"{type(module).__module__}.{type(module).__qualname__}")
+            for path, module in model.named_modules()
+        ],
         aliases=aliases,
         leaf_modules=[path for path, module in model.named_modules() if getattr(module, "_z3_leaf", False)],
         no_split_classes=sorted(getattr(model, "_no_split_modules", None) or ()),

@@ -137,7 +137,8 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
             setattr(each, "_opt_called", True)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drops `.grad`. Accumulated gradients are the engine's: they start afresh after each step."""
+        """The same as engine.zero_grad(): drops `.grad`, and what the engine holds where no micro-batch is counted yet."""
+        self.engine.core.zero_grad()
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None

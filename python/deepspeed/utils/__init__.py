@@ -27,6 +27,16 @@ _LAZY = {
     "is_initialized": "deepspeed.comm",
     **dict.fromkeys(
         [
+            "safe_update_full_grad_vectorized",
+            "get_full_hp_grad",
+            "get_full_hp_param",
+            "set_full_hp_grad",
+            "set_full_hp_param",
+        ],
+        "deepspeed.utils.tensor_fragment",
+    ),
+    **dict.fromkeys(
+        [
             f"safe_{verb}_{extent}_{what}"
             for verb in ("get", "set")
             for extent in ("full", "local")

@@ -1,4 +1,8 @@
-"""Leaf modules: subtrees that the engine gathers and reduces as one unit. The mark is the attribute `_z3_leaf`."""
+"""Leaf modules: subtrees that the engine gathers and reduces as one unit. The mark is the attribute `_z3_leaf`.
+
+Marks count when `initialize` runs, which sets those that `zero_optimization.leaf_module` asks for. A leaf inside a
+larger unit (a decoder layer, most often) is a part of that unit.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,13 @@ def z3_leaf_module(model: nn.Module) -> bool:
 
 
 def z3_leaf_parameter(parameter: Tensor) -> bool:
-    """Whether the engine keeps this parameter in a leaf module's unit."""
-    return bool(getattr(parameter, "_z3_leaf", False))
+    """Whether this parameter is in a leaf module of the engine that trains it."""
+    from deepspeed.runtime.live_engines import engine_of
+
+    found = engine_of(parameter)  # type: ignore[arg-type]
+    return found is not None and any(
+        not path or found[1].startswith(path + ".") for path in found[0].core.leaf_modules()
+    )
 
 
 def get_z3_leaf_modules(model: nn.Module) -> list[nn.Module]:

@@ -1,12 +1,10 @@
-"""How much memory the state of a model takes at stages 0 to 2, before it is made: DeepSpeed's estimators."""
+"""How much memory the state of a model takes at stage 2, before it is made: DeepSpeed's estimators, for this engine."""
 
 from __future__ import annotations
 
 from torch import nn
 
-_PARAMETER = 2  # bytes an element, in 16 bits
-_STATES = 16  # an accumulated gradient, the master weight and Adam's two moments, float32 each
-_FULL = 4  # what a model is loaded in
+from deepspeed import _C
 
 
 def estimate_zero2_model_states_mem_needs(
@@ -20,13 +18,15 @@ def estimate_zero2_model_states_mem_needs(
 
     With `cpu_offload`, which has not landed yet, all but the parameters lies in host memory.
     """
-    ranks = num_gpus_per_node * num_nodes
-    loading = _FULL * total_params * num_gpus_per_node  # every rank of a node loads the model
-    if cpu_offload:
-        host, device = max(loading, _STATES * total_params // num_nodes), _PARAMETER * total_params
-    else:
-        host, device = loading, _PARAMETER * total_params + _STATES * total_params // ranks
-    return int(host * additional_buffer_factor), device
+    host, device, _ = _C.estimate_node_memory(
+        stage=2,
+        numel=total_params,
+        ranks_per_node=num_gpus_per_node,
+        nodes=num_nodes,
+        offloads_optimizer=cpu_offload,
+        host_factor=additional_buffer_factor,
+    )
+    return host, device
 
 
 def estimate_zero2_model_states_mem_needs_all_live(
