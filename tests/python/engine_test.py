@@ -15,6 +15,7 @@ FILES = [
         "engine_checkpoint",
         "engine_surface",
         "mixture",
+        "waiting",
         "zero3",
         "zero_interface",
     )

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from deepspeed import _C, comm
 from deepspeed.errors import DeepSpeedConfigError
-from deepspeed.runtime import lr_schedules
+from deepspeed.runtime import lr_schedules, script_place
 from deepspeed.runtime.external_optimizer import ExternalStep
 from deepspeed.runtime.model_description import describe
 from deepspeed.runtime.optimizer_adapter import EXTERNAL, ConfiguredOptimizer
@@ -96,6 +96,7 @@ def make_core(engine: DeepSpeedEngine, text: str) -> tuple[_C.TrainingEngine, Ex
         )
     group = gather_group = None
     if engine.dp_world_size > 1:
+        script_place.watch()
         ranks = comm.get_all_ranks_from_group(engine.data_parallel_group) if engine.mpu is not None else None
         group = comm.new_group(ranks)  # of the engine's own: its messages are counted
         gather_group = comm.new_group(ranks) if engine.zero_optimization_partition_weights() else None

@@ -78,12 +78,14 @@ class Init:
     def _start(self) -> None:
         from deepspeed import _C, comm
         from deepspeed.accelerator import get_accelerator
+        from deepspeed.runtime import script_place
 
         if not comm.is_initialized():
             comm.init_distributed()
         self._device = torch.device(get_accelerator().current_device_name())
         self._world = comm.get_world_size(self._group)
         if self._world > 1 and self._shards is None:
+            script_place.watch()
             ranks = comm.get_all_ranks_from_group(self._group) if self._group is not None else None
             groups = comm.new_group(ranks), comm.new_group(ranks)
             self._shards = _C.ShardedInit(*groups, _DTYPE_NAMES[self._dtype], str(self._device))
