@@ -31,6 +31,8 @@ Indices by_binder(const std::vector<at::Tensor>& parameters) {
 
 bool is_sharded(const at::Tensor& tensor) { return tensor::watcher_of(tensor).listener != nullptr; }
 
+bool is_any_sharded() { return tensor::is_any_watched(); }
+
 void hold(const std::vector<at::Tensor>& parameters) {
   for (const auto& [binder, indices] : by_binder(parameters)) binder->hold(indices);
 }

@@ -143,6 +143,11 @@ Watcher watcher_of(const at::Tensor& tensor) {
   return {found->second.listener.lock(), found->second.index};
 }
 
+bool is_any_watched() {
+  const std::shared_lock lock(registry().mutex);
+  return !registry().storages.empty();
+}
+
 bool is_watched(const at::Tensor& tensor) { return tensor.key_set().has(kKey); }
 
 }  // namespace deepspeed::tensor

@@ -5,7 +5,8 @@
 // operators on the saved weights), in a recomputation, in Python and in C++, inside a module or not. So no module needs
 // a hook, and tied, functional and repeated use need no special case. The cost is about half a microsecond an operator
 // on watched tensors, none on others. The key is the dispatcher's generic wrapper, which torch keeps for one user a
-// process. Kernels that take raw pointers without an operator (data_ptr(), numpy(), compiled graphs) are not seen.
+// process. Kernels that take raw pointers without an operator (data_ptr(), numpy()) are not seen; compiled graphs pin
+// what their kernels use (graph_use.h).
 #pragma once
 
 #include <memory>
@@ -29,6 +30,11 @@ class TouchListener {
   /// All watched arguments of one operator, duplicates included. They must stay usable until after_use.
   virtual void before_use(std::span<const Touch> touches) = 0;
   virtual void after_use(std::span<const Touch> touches) noexcept = 0;
+
+  /// The same round a stretch of a compiled graph. Where the graph throws, unpin never comes: the listener decides when
+  /// its pins fall, and passes over an unpin that comes after that.
+  virtual void pin(std::span<const Touch> touches) = 0;
+  virtual void unpin(std::span<const Touch> touches) noexcept = 0;
 };
 
 /// Watches `tensor` (by its storage) until unwatch(); `listener` may go before.
@@ -41,6 +47,9 @@ void unwatch(const at::Tensor& tensor, const c10::StorageImpl* storage);
 void forget(const c10::StorageImpl* storage);
 
 bool is_watched(const at::Tensor& tensor);
+
+/// Whether any tensor of the process is.
+bool is_any_watched();
 
 /// Who is told of `tensor`, and by which index; a null listener where nobody is.
 struct Watcher {

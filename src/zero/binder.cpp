@@ -93,6 +93,7 @@ bool Binder::keeps(int parameter) const {
 
 void Binder::begin_pass(bool with_gradients, int64_t step) {
   const std::lock_guard lock(mutex_);
+  drop_pins_of_graphs();
   with_gradients_ = with_gradients;
   step_ = step;
   last_used_ = -1;
@@ -126,6 +127,27 @@ void Binder::after_use(std::span<const tensor::Touch> touches) noexcept {
       units_[unit_of(touch.index)].written.insert(touch.index);
     }
   }
+}
+
+void Binder::pin(std::span<const tensor::Touch> touches) {
+  const std::lock_guard lock(mutex_);
+  before_use(touches);
+  for (const tensor::Touch& touch : touches) pinned_by_graphs_.push_back(touch.index);
+}
+
+void Binder::unpin(std::span<const tensor::Touch> touches) noexcept {
+  const std::lock_guard lock(mutex_);
+  for (const tensor::Touch& touch : touches) {
+    const auto found = std::find(pinned_by_graphs_.begin(), pinned_by_graphs_.end(), touch.index);
+    if (found == pinned_by_graphs_.end()) continue;
+    pinned_by_graphs_.erase(found);
+    after_use({&touch, 1});
+  }
+}
+
+void Binder::drop_pins_of_graphs() noexcept {
+  for (const int parameter : pinned_by_graphs_) --units_[unit_of(parameter)].pins;
+  pinned_by_graphs_.clear();
 }
 
 void Binder::ensure(int unit) {
@@ -287,6 +309,7 @@ void Binder::write_back() {
 
 void Binder::invalidate() {
   const std::lock_guard lock(mutex_);
+  drop_pins_of_graphs();
   for (int unit = 0; unit < static_cast<int>(units_.size()); ++unit) {
     if (units_[unit].slot < 0) continue;
     DS_INTERNAL_CHECK(units_[unit].pins == 0, "weights change while an operator uses ", store_.units()[unit].name);

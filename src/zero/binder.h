@@ -54,6 +54,10 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
   void before_use(std::span<const tensor::Touch> touches) override;
   void after_use(std::span<const tensor::Touch> touches) noexcept override;
 
+  /// The pins of a compiled graph that threw fall at the next begin_pass() or invalidate().
+  void pin(std::span<const tensor::Touch> touches) override;
+  void unpin(std::span<const tensor::Touch> touches) noexcept override;
+
   /// Writes into bound parameters (init functions, load_state_dict) reach shards and masters. Before anybody reads
   /// those.
   void write_back();
@@ -106,6 +110,7 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
   void launch(int unit, int slot);
   void finish(int unit);
   void bind_parameters(int unit);
+  void drop_pins_of_graphs() noexcept;
   void prefetch();
   int slot_for(int unit);
   int victim() const;
@@ -126,6 +131,7 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
   std::vector<int64_t> numels_;
   std::vector<c10::Storage> storages_;  // by parameter, kept while somebody re-cuts it; empty where not released
   std::map<int, Held> held_;
+  std::vector<int> pinned_by_graphs_;  // parameters, once for each pin() without its unpin()
   std::map<bool, UnitTrace> traces_;
   bool with_gradients_ = true;
   uint64_t clock_ = 0;

@@ -36,6 +36,8 @@ class Binder final : public TouchListener {
       if (--pins[touch.index] == 0) release(*storage_of(parameters[touch.index]), kWhy);
     }
   }
+  void pin(std::span<const Touch> touches) override { before_use(touches); }
+  void unpin(std::span<const Touch> touches) noexcept override { after_use(touches); }
 };
 
 struct Bench {
@@ -121,9 +123,11 @@ TEST(Touch, WithoutAListenerTheSentenceIsRaised) {
   at::Tensor parameter = at::ones({3});
   make_released(parameter, at::kFloat, kWhy);
   watch(parameter, {}, 0);
+  EXPECT_TRUE(is_any_watched());
   EXPECT_ANY_THROW((void)parameter.sum());
   unwatch(parameter, storage_of(parameter));
   EXPECT_FALSE(is_watched(parameter));
+  EXPECT_FALSE(is_any_watched());
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "comm/factory.h"
 #include "deepspeed/error.h"
 #include "support/ranks.h"
@@ -93,6 +95,51 @@ TEST(Binder, AnOperatorThatNeedsMoreUnitsAtOnceGrowsThePoolUpToTheLimit) {
       EXPECT_NE(std::string(error.what()).find("p2"), std::string::npos) << error.what();
     }
     EXPECT_EQ(second.sum(2), 96.0F) << "the failed operator left nothing in use";
+  });
+}
+
+TEST(Binder, PinnedUnitsKeepTheirSlotsUntilTheyAreUnpinned) {
+  run_on_ranks(2, [](RankContext& context) {
+    Bench bench(context, {32, 32, 32, 32});
+    const tensor::Touch pin{0, false};
+    bench.binder->pin({&pin, 1});
+    EXPECT_EQ(bench.binder->statistics().gathers, 1) << "a pin is a use";
+    for (const int index : {1, 2, 3}) bench.sum(index);
+    EXPECT_TRUE(bench.binder->is_bound(0));
+    EXPECT_EQ(bench.binder->statistics().grown_slots, 0);
+    bench.binder->unpin({&pin, 1});
+    bench.binder->unpin({&pin, 1});  // one too many is passed over
+    for (const int index : {1, 2}) bench.sum(index);
+    EXPECT_FALSE(bench.binder->is_bound(0));
+  });
+}
+
+TEST(Binder, WhatAGraphWroteBetweenPinAndUnpinReachesTheShards) {
+  run_on_ranks(2, [](RankContext& context) {
+    const at::NoGradGuard no_grad;
+    Bench bench(context, {32, 32, 32});
+    const tensor::Touch pin{0, true};
+    bench.binder->pin({&pin, 1});
+    std::fill_n(bench.model.parameters[0].tensor.data_ptr<float>(), 32, 5.0F);  // no operator sees it
+    bench.binder->unpin({&pin, 1});
+    bench.binder->invalidate();
+    EXPECT_EQ(bench.sum(0), 5.0F * 32);
+  });
+}
+
+TEST(Binder, PinsOfAGraphThatThrewFallAtTheNextPassAndBeforeWeightsChange) {
+  run_on_ranks(2, [](RankContext& context) {
+    Bench bench(context, {32, 32, 32, 32});
+    const tensor::Touch pin{0, false};
+    bench.binder->pin({&pin, 1});
+    bench.pass({1, 2, 3});
+    EXPECT_FALSE(bench.binder->is_bound(0));
+    bench.binder->pin({&pin, 1});
+    bench.binder->invalidate();
+    EXPECT_FALSE(bench.binder->is_bound(0));
+    bench.binder->unpin({&pin, 1});  // it comes late and changes nothing
+    bench.pass({0, 1, 2, 3});
+    EXPECT_EQ(bench.binder->statistics().grown_slots, 0);
   });
 }
 

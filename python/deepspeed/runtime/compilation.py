@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+from deepspeed import _C
 from deepspeed.accelerator import get_accelerator
 from deepspeed.runtime import not_landed
 
@@ -27,8 +29,18 @@ def compile(  # noqa: A001 (DeepSpeed's name)
     if engine.is_compiled:
         return
     options = {**(compile_kwargs or {}), "backend": backend or get_accelerator().get_compile_backend()}
-    engine.module.compile(**options)
+    engine._forward_events.compile(engine.module, options)
+    prepare_inductor()
     engine._is_compiled = True
+
+
+def prepare_inductor() -> None:
+    """Has torch's compiler, once something imported it, heed sharded parameters. Before each forward of a root module:
+    the compiler takes more than a second to import, and who does it is not ours to know."""
+    if "torch._inductor.config" in sys.modules and _C.is_any_sharded():
+        from deepspeed.runtime.zero import graph_pins
+
+        graph_pins.install()
 
 
 def is_compiled(engine: DeepSpeedEngine) -> bool:
