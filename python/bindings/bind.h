@@ -8,6 +8,7 @@ namespace deepspeed::bindings {
 void bind_checkpoint_weights(pybind11::module_& module);
 void bind_errors(pybind11::module_& module);
 void bind_front_end(pybind11::module_& module);
+void bind_pretrained_files(pybind11::module_& module);
 void bind_sharded_parameters(pybind11::module_& module);
 void bind_training_engine(pybind11::module_& module);
 

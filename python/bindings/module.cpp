@@ -6,6 +6,7 @@ PYBIND11_MODULE(_C, module) {
   deepspeed::bindings::bind_checkpoint_weights(module);
   deepspeed::bindings::bind_errors(module);
   deepspeed::bindings::bind_front_end(module);
+  deepspeed::bindings::bind_pretrained_files(module);
   deepspeed::bindings::bind_sharded_parameters(module);
   deepspeed::bindings::bind_training_engine(module);
 }

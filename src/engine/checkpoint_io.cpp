@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint/element_conversion.h"
 #include "checkpoint/reader.h"
 #include "checkpoint/writer.h"
 #include "core/log.h"
-#include "deepspeed/detail/checkpoint_weights.h"
 #include "deepspeed/error.h"
+#include "engine/element_types.h"
+#include "engine/fail_together.h"
 #include "engine/training_engine_impl.h"
 #include "tensor/dtype.h"
 
@@ -21,55 +21,14 @@ namespace deepspeed::detail {
 namespace {
 
 using checkpoint::Json;
+using engine::element_type_of;
+using engine::scalar_type_of;
 
 constexpr comm::Tag kTag{.step = 0, .phase = comm::Phase::kCheckpoint, .unit = -1, .name = "its files"};
+constexpr const char* kWhere = "[engine.checkpoint] ";
 
 /// States of external optimizers bear this before their key.
 const std::string kOwnedPrefix = "optimizer.";
-
-io::ElementType element_type_of(c10::ScalarType type) {
-  static const std::map<c10::ScalarType, io::ElementType> kTypes = {{at::kFloat, io::ElementType::kFloat32},
-                                                                    {at::kDouble, io::ElementType::kFloat64},
-                                                                    {at::kHalf, io::ElementType::kFloat16},
-                                                                    {at::kBFloat16, io::ElementType::kBFloat16},
-                                                                    {at::kLong, io::ElementType::kInt64},
-                                                                    {at::kInt, io::ElementType::kInt32},
-                                                                    {at::kShort, io::ElementType::kInt16},
-                                                                    {at::kChar, io::ElementType::kInt8},
-                                                                    {at::kByte, io::ElementType::kUint8},
-                                                                    {at::kBool, io::ElementType::kBool},
-                                                                    {at::kComplexFloat, io::ElementType::kComplex64},
-                                                                    {at::kFloat8_e4m3fn, io::ElementType::kFloat8E4m3},
-                                                                    {at::kFloat8_e5m2, io::ElementType::kFloat8E5m2}};
-  const auto found = kTypes.find(type);
-  DS_CHECK(found != kTypes.end(), NotSupported, "[engine.checkpoint] tensors of type ", c10::toString(type),
-           " cannot be saved");
-  return found->second;
-}
-
-c10::ScalarType scalar_type_of(io::ElementType type) {
-  for (const c10::ScalarType candidate :
-       {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte,
-        at::kBool, at::kComplexFloat, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
-    if (element_type_of(candidate) == type) return candidate;
-  }
-  throw NotSupported(concat("[engine.checkpoint] no torch type for ", io::element_type_name(type)));
-}
-
-/// Runs `action` and lets every rank fail where one does, with that rank's message.
-template <class Action>
-void together(comm::Communicator& data, const Action& action) {
-  std::string error;
-  try {
-    action();
-  } catch (const std::exception& caught) {
-    error = caught.what();
-  }
-  const std::vector<std::string> errors = data.all_gather_strings(error, kTag);
-  for (size_t rank = 0; rank < errors.size(); ++rank) {
-    DS_CHECK(errors[rank].empty(), CheckpointError, "[engine.checkpoint] rank ", rank, ": ", errors[rank]);
-  }
-}
 
 /// Collects what one rank writes and keeps host copies alive until it is written.
 class Collector {
@@ -167,13 +126,13 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
   impl_->settle_parameters();
   comm::Communicator& data = impl_->data();
   checkpoint::CheckpointWriter writer(folder, tag, data.rank(), data.size());
-  together(data, [&] {
+  engine::fail_together(data, kTag, kWhere, [&] {
     check_window_is_empty(*impl_);
     if (data.rank() == 0) writer.prepare();
   });
   Collector collector(writer);
   std::string report;
-  together(data, [&] {
+  engine::fail_together(data, kTag, kWhere, [&] {
     for (const zero::UnitBuffers& unit : impl_->store->units()) {
       for (const zero::LaneBuffers& lane : unit.lanes) collect_lane(*impl_, lane, exclude_frozen, collector);
     }
@@ -190,7 +149,7 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
   });
   const std::vector<std::string> reports = data.all_gather_strings(report, kTag);
   const std::vector<std::string> rank_states = data.all_gather_strings(rank_state.json, kTag);
-  together(data, [&] {
+  engine::fail_together(data, kTag, kWhere, [&] {
     if (data.rank() != 0) return;
     Json state = {{"engine", engine_state(*impl_)},
                   {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)},
@@ -369,7 +328,7 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
   impl_->check_alive();
   impl_->settle_parameters();
   LoadedCheckpoint loaded;
-  together(impl_->data(), [&] {
+  engine::fail_together(impl_->data(), kTag, kWhere, [&] {
     checkpoint::CheckpointReader reader = checkpoint::CheckpointReader::open(folder, options.tag);
     if (options.strict) check_names(*impl_, reader);
     const bool optimizer_states = options.optimizer_states && !options.module_only;
@@ -401,36 +360,8 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
     const Json own = state_of_rank(reader, impl_->data());
     if (!own.is_null()) loaded.rank_state = {own.dump(), read_references(reader, own)};
   });
-  impl_->reducer->start_window();
-  if (impl_->binder) impl_->binder->invalidate();
-  impl_->window_has_gradients = impl_->has_local_gradients = false;
-  impl_->at_step_start = true;
-  if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
+  impl_->follow_loaded_weights();
   return loaded;
-}
-
-std::vector<std::pair<std::string, at::Tensor>> read_weights(const std::string& folder,
-                                                             const std::optional<std::string>& tag) {
-  checkpoint::CheckpointReader reader = checkpoint::CheckpointReader::open(folder, tag);
-  std::map<std::string, at::Tensor> found;
-  std::vector<std::pair<std::string, at::Tensor>> result;
-  for (const std::string& name : reader.names()) {
-    for (const std::string& state : {checkpoint::kMasterState, checkpoint::kWeightState, checkpoint::kBufferState}) {
-      if (!reader.has(name, state)) continue;
-      const std::vector<int64_t>& shape = reader.global_shape(name, state);
-      const io::ElementType stored = reader.type(name, state);
-      const bool is_float = checkpoint::is_convertible(stored, io::ElementType::kFloat32);
-      const io::ElementType type = is_float ? io::ElementType::kFloat32 : stored;
-      at::Tensor whole = at::empty(shape, scalar_type_of(type));
-      reader.read(name, state, checkpoint::whole_box(shape), {0, whole.numel()}, whole.data_ptr(), type);
-      result.emplace_back(name, found[name] = std::move(whole));
-      break;
-    }
-  }
-  for (const auto& [alias, owner] : reader.manifest().aliases) {
-    if (found.contains(owner)) result.emplace_back(alias, found[owner]);
-  }
-  return result;
 }
 
 }  // namespace deepspeed::detail

@@ -411,6 +411,14 @@ void TrainingEngine::destroy() {
   impl_->let_everything_go();
 }
 
+void TrainingEngine::Impl::follow_loaded_weights() {
+  reducer->start_window();
+  if (binder) binder->invalidate();
+  window_has_gradients = has_local_gradients = false;
+  at_step_start = true;
+  if (owner_step) owner_step->refresh_masters(progress.global_steps);
+}
+
 void TrainingEngine::Impl::let_everything_go() {
   destroyed = true;
   views->take_back();
