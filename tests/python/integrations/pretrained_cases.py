@@ -48,12 +48,13 @@ def written(name: str, state: dict[str, torch.Tensor]) -> str:
 
 
 def assert_same(found: nn.Module, expected: nn.Module, kind: torch.dtype | None = None) -> None:
-    """Parameters and all buffers, non-persistent ones too."""
+    """Parameters, which `kind` is for, and all buffers, non-persistent ones too."""
+    parameters = dict(expected.named_parameters(remove_duplicate=False))
     wanted = {**expected.state_dict(), **dict(expected.named_buffers())}
     state = {**found.state_dict(), **dict(found.named_buffers())}
     assert state.keys() == wanted.keys()
     for name, value in state.items():
-        cast = wanted[name].to(kind) if kind is not None and wanted[name].is_floating_point() else wanted[name]
+        cast = wanted[name].to(kind) if kind is not None and name in parameters else wanted[name]
         assert value.dtype == cast.dtype and torch.equal(value, cast), name
 
 

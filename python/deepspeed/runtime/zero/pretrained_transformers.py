@@ -41,8 +41,10 @@ def is_model_class(kind: Any) -> bool:
 
 def load_class(kind: Any, folder: str, loading: Loading, kwargs: dict[str, Any]) -> nn.Module:
     """`kind.from_pretrained(folder, **kwargs)` with our reading."""
-    with _weights_read_by(loading), _no_zero_init():
-        return kind.from_pretrained(folder, **kwargs)
+    with _weights_read_by(loading) as reports, _no_zero_init():
+        model = kind.from_pretrained(folder, **kwargs)
+    _take(reports[0], loading)
+    return model
 
 
 def load_module(model: Any, folder: str, loading: Loading) -> None:
@@ -57,6 +59,7 @@ def load_module(model: Any, folder: str, loading: Loading) -> None:
         pretrained_model_name_or_path=folder, weight_mapping=get_model_conversion_mapping(model)
     )
     info = _fill(model, _C.PretrainedFiles.open(folder), settings, loading)
+    _take(info, loading)
     if not was_on_meta:
         return
     for module in model.modules():  # flags of a construction that had nothing to initialize
@@ -70,20 +73,23 @@ def load_module(model: Any, folder: str, loading: Loading) -> None:
 
 
 @contextlib.contextmanager
-def _weights_read_by(loading: Loading) -> Iterator[None]:
+def _weights_read_by(loading: Loading) -> Iterator[list[Any]]:
+    """Inside, we read in place of transformers, whose report of it is then in the list."""
     from transformers import PreTrainedModel
 
     from deepspeed import _C
 
     original = PreTrainedModel.__dict__["_load_pretrained_model"]
+    reports: list[Any] = []
 
     def read(model: Any, state_dict: Any, checkpoint_files: Any, load_config: Any, *_: Any, **__: Any) -> Any:
         _check_files(model, state_dict, checkpoint_files, load_config)
-        return _fill(model, _C.PretrainedFiles(list(checkpoint_files)), load_config, loading), None
+        reports.append(_fill(model, _C.PretrainedFiles(list(checkpoint_files)), load_config, loading))
+        return reports[-1], None
 
     PreTrainedModel._load_pretrained_model = staticmethod(read)
     try:
-        yield
+        yield reports
     finally:
         PreTrainedModel._load_pretrained_model = original
 
@@ -133,15 +139,18 @@ def _fill(model: Any, files: Any, load_config: Any, loading: Loading) -> Any:
             continue
         for name in names:
             model.get_parameter_or_buffer(name)._is_hf_initialized = True
-    loading.info.update(missing_keys=missing, unexpected_keys=unexpected)
     return LoadStateDictInfo(
-        missing_keys=set(missing),
-        unexpected_keys=set(unexpected),
+        missing_keys=missing,
+        unexpected_keys=unexpected,
         mismatched_keys=set(),
         error_msgs=[],
         conversion_errors={},
         skipped_pp_keys=set(),
     )
+
+
+def _take(report: Any, loading: Loading) -> None:
+    loading.info.update(missing_keys=set(report.missing_keys), unexpected_keys=set(report.unexpected_keys))
 
 
 def _match(
