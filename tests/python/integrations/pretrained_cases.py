@@ -14,7 +14,14 @@ from case_support import FOLDER, initialize, message, run_cases
 from hf_support import SIZES, batch, llama_config, make_llama
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM, LlamaModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaForCausalLM,
+    LlamaModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 from transformers.integrations import HfDeepSpeedConfig, is_deepspeed_zero3_enabled
 
 import deepspeed
@@ -104,15 +111,14 @@ def case_each_rank_reads_its_share() -> None:
     headers = files - weights
     assert 0 < headers < weights
     assert 0.9 * weights / 2 < info["bytes_read"] - headers < 1.1 * weights / 2
-    ordinary = {**dict(model.named_parameters())}
-    assert set(_C.PretrainedFiles.open(folder).keys()) == set(ordinary)
 
 
 def case_an_alive_config_and_auto_classes() -> None:
     folder = saved("alive", make_llama())
     given = settings(bf16={"enabled": True})
     config = HfDeepSpeedConfig(given)
-    model = load_pretrained(AutoModelForCausalLM, folder)
+    with mock.patch.object(deepspeed.zero.Init, "__enter__", side_effect=AssertionError("built whole")):
+        model = load_pretrained(AutoModelForCausalLM, folder)
     assert is_deepspeed_zero3_enabled()
     expected = LlamaForCausalLM.from_pretrained(folder)
     assert_sharded(model)
@@ -125,7 +131,8 @@ def case_an_alive_config_and_auto_classes() -> None:
 def case_types_are_converted() -> None:
     single = make_llama()
     wide, narrow = saved("wide", single), saved("narrow", make_llama().bfloat16())
-    assert_same(load_pretrained(LlamaForCausalLM, wide, config=settings(bf16={"enabled": True})), single, torch.bfloat16)
+    enabled = settings(bf16={"enabled": True})
+    assert_same(load_pretrained(LlamaForCausalLM, wide, config=enabled), single, torch.bfloat16)
     half = load_pretrained(LlamaForCausalLM, wide, dtype=torch.float16)
     assert half.config.dtype == torch.float16 and half.model.embed_tokens.weight.dtype == torch.float16
     kept = load_pretrained(LlamaForCausalLM, narrow)
@@ -198,8 +205,8 @@ def case_what_transformers_keeps_in_float32_stays() -> None:
     types = {name: each.dtype for name, each in expected.named_parameters()}
     assert len(set(types.values())) == 2
     assert all(each.dtype == torch.float16 for each in found.parameters())  # as zero.Init: `dtype` is for all
-    by_model = saved("t5half", expected)
-    assert_same(load_pretrained(T5ForConditionalGeneration, by_model), T5ForConditionalGeneration.from_pretrained(by_model))
+    half = saved("t5half", expected)
+    assert_same(load_pretrained(T5ForConditionalGeneration, half), T5ForConditionalGeneration.from_pretrained(half))
 
 
 def case_modules_that_exist() -> None:
@@ -329,8 +336,8 @@ class Wide(nn.Module):
 
 
 def case_a_rank_needs_its_shard_and_little_more() -> None:
-    folder = written("wide_model", {f"layers.{i}.weight": torch.full((1000, 1000), float(i)) for i in range(50)}
-                     if dist.get_rank() == 0 else {})
+    here = range(50) if dist.get_rank() == 0 else ()  # who writes
+    folder = written("wide_model", {f"layers.{i}.weight": torch.full((1000, 1000), float(i)) for i in here})
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is held now
     before = status_kib("VmRSS")
     model, info = load_pretrained(Wide, folder, output_loading_info=True)

@@ -1,7 +1,8 @@
 """`deepspeed.zero.load_pretrained`: weights go from safetensors files into shards; no rank reads or holds the whole.
 
 A parameter first is on the meta device or is emptied, then it becomes a shard without values, and the C++ engine reads
-what the shard needs (include/deepspeed/detail/pretrained_files.h). transformers' classes are pretrained_transformers.py.
+what the shard needs (include/deepspeed/detail/pretrained_files.h). For transformers' classes see
+pretrained_transformers.py.
 """
 
 from __future__ import annotations

@@ -153,9 +153,7 @@ def _take(report: Any, loading: Loading) -> None:
     loading.info.update(missing_keys=set(report.missing_keys), unexpected_keys=set(report.unexpected_keys))
 
 
-def _match(
-    model: Any, keys: list[str], known: dict[str, Any], mapping: list[Any]
-) -> tuple[dict[str, str], set[str]]:
+def _match(model: Any, keys: list[str], known: dict[str, Any], mapping: list[Any]) -> tuple[dict[str, str], set[str]]:
     """({name: key}, keys that the model does not have), by transformers' own rules for names."""
     from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 
