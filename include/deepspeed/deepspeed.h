@@ -4,3 +4,4 @@
 #include "deepspeed/distributed.h"  // init_distributed, rank, world_size
 #include "deepspeed/engine.h"       // initialize, Engine
 #include "deepspeed/error.h"        // what is thrown
+#include "deepspeed/pretrained.h"   // load_pretrained

@@ -23,6 +23,7 @@
 #include "deepspeed/detail/training_engine.h"
 #include "deepspeed/distributed.h"
 #include "deepspeed/export.h"
+#include "deepspeed/pretrained.h"
 
 namespace deepspeed {
 
@@ -67,6 +68,10 @@ class DS_API EngineBase {
   void save_checkpoint(const std::string& folder, const std::string& tag = "", const std::string& client_state = "");
   /// Any stage and world size; the tag defaults to what `latest` names. Returns the client state's JSON.
   std::string load_checkpoint(const std::string& folder, const std::string& tag = "");
+
+  /// Replaces the model's weights by those of a pretrained model, at any stage: every rank reads its own share of the
+  /// files. Before the first step: optimizer state stays as it is. See pretrained.h. Collective.
+  LoadedPretrained load_pretrained(const std::string& folder, const LoadPretrainedOptions& options = {});
 
   /// Everything else.
   detail::TrainingEngine& core() { return *core_; }

@@ -9,6 +9,7 @@ void bind_checkpoint_weights(pybind11::module_& module);
 void bind_errors(pybind11::module_& module);
 void bind_front_end(pybind11::module_& module);
 void bind_memory_estimate(pybind11::module_& module);
+void bind_pretrained_files(pybind11::module_& module);
 void bind_script_probe(pybind11::module_& module);
 void bind_sharded_parameters(pybind11::module_& module);
 void bind_training_engine(pybind11::module_& module);

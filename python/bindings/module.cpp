@@ -7,6 +7,7 @@ PYBIND11_MODULE(_C, module) {
   deepspeed::bindings::bind_errors(module);
   deepspeed::bindings::bind_front_end(module);
   deepspeed::bindings::bind_memory_estimate(module);
+  deepspeed::bindings::bind_pretrained_files(module);
   deepspeed::bindings::bind_script_probe(module);
   deepspeed::bindings::bind_sharded_parameters(module);
   deepspeed::bindings::bind_training_engine(module);

@@ -25,6 +25,7 @@ void bind_sharded_parameters(py::module_& module) {
            }),
            py::arg("data_group"), py::arg("gather_group"), py::arg("dtype"), py::arg("device"))
       .def("add", &detail::ShardedInit::add, py::arg("parameters"), release_gil())
+      .def("add_without_values", &detail::ShardedInit::add_without_values, py::arg("parameters"), release_gil())
       .def("sweep", &detail::ShardedInit::sweep, release_gil());
 }
 

@@ -12,7 +12,9 @@
 #include "checkpoint/writer.h"
 #include "core/log.h"
 #include "deepspeed/error.h"
-#include "engine/checkpoint_types.h"
+#include "engine/element_types.h"
+#include "engine/fail_together.h"
+#include "engine/owned_state_key.h"
 #include "engine/training_engine_impl.h"
 #include "tensor/dtype.h"
 
@@ -20,23 +22,11 @@ namespace deepspeed::detail {
 namespace {
 
 using checkpoint::Json;
+using engine::element_type_of;
+using engine::scalar_type_of;
 
 constexpr comm::Tag kTag{.step = 0, .phase = comm::Phase::kCheckpoint, .unit = -1, .name = "its files"};
-
-/// Runs `action` and lets every rank fail where one does, with that rank's message.
-template <class Action>
-void together(comm::Communicator& data, const Action& action) {
-  std::string error;
-  try {
-    action();
-  } catch (const std::exception& caught) {
-    error = caught.what();
-  }
-  const std::vector<std::string> errors = data.all_gather_strings(error, kTag);
-  for (size_t rank = 0; rank < errors.size(); ++rank) {
-    DS_CHECK(errors[rank].empty(), CheckpointError, "[engine.checkpoint] rank ", rank, ": ", errors[rank]);
-  }
-}
+constexpr const char* kWhere = "[engine.checkpoint] ";
 
 /// Collects what one rank writes and keeps host copies alive until it is written.
 class Collector {
@@ -134,13 +124,13 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
   impl_->settle_parameters();
   comm::Communicator& data = impl_->data();
   checkpoint::CheckpointWriter writer(folder, tag, data.rank(), data.size());
-  together(data, [&] {
+  engine::fail_together(data, kTag, kWhere, [&] {
     check_window_is_empty(*impl_);
     if (data.rank() == 0) writer.prepare();
   });
   Collector collector(writer);
   std::string report;
-  together(data, [&] {
+  engine::fail_together(data, kTag, kWhere, [&] {
     for (const zero::UnitBuffers& unit : impl_->store->units()) {
       for (const zero::LaneBuffers& lane : unit.lanes) collect_lane(*impl_, lane, exclude_frozen, collector);
     }
@@ -157,7 +147,7 @@ void TrainingEngine::save_checkpoint(const std::string& folder, const std::strin
   });
   const std::vector<std::string> reports = data.all_gather_strings(report, kTag);
   const std::vector<std::string> rank_states = data.all_gather_strings(rank_state.json, kTag);
-  together(data, [&] {
+  engine::fail_together(data, kTag, kWhere, [&] {
     if (data.rank() != 0) return;
     Json state = {{"engine", engine_state(*impl_)},
                   {"client", client_state.empty() ? Json::object() : io::parse_json_text(client_state)},
@@ -336,7 +326,7 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
   impl_->check_alive();
   impl_->settle_parameters();
   LoadedCheckpoint loaded;
-  together(impl_->data(), [&] {
+  engine::fail_together(impl_->data(), kTag, kWhere, [&] {
     checkpoint::CheckpointReader reader = checkpoint::CheckpointReader::open(folder, options.tag);
     if (options.strict) check_names(*impl_, reader);
     const bool optimizer_states = options.optimizer_states && !options.module_only;
@@ -368,12 +358,7 @@ LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, cons
     const Json own = state_of_rank(reader, impl_->data());
     if (!own.is_null()) loaded.rank_state = {own.dump(), read_references(reader, own)};
   });
-  impl_->reducer->start_window();
-  if (impl_->binder) impl_->binder->invalidate();
-  impl_->window_has_gradients = impl_->has_local_gradients = false;
-  impl_->at_step_start = true;
-  impl_->micro_batch_counted = false;
-  if (impl_->owner_step) impl_->owner_step->refresh_masters(impl_->progress.global_steps);
+  impl_->follow_loaded_weights();
   return loaded;
 }
 

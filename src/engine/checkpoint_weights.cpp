@@ -8,7 +8,8 @@
 #include "checkpoint/element_conversion.h"
 #include "checkpoint/reader.h"
 #include "deepspeed/error.h"
-#include "engine/checkpoint_types.h"
+#include "engine/element_types.h"
+#include "engine/owned_state_key.h"
 
 namespace deepspeed::detail {
 namespace {
@@ -48,7 +49,7 @@ CheckpointWeights::CheckpointWeights(const std::string& folder, const std::optio
     if (state.empty()) return;
     impl_->list.push_back({.name = name,
                            .shape = reader.global_shape(owner, state),
-                           .type = scalar_type_of(given_type(reader.type(owner, state))),
+                           .type = engine::scalar_type_of(given_type(reader.type(owner, state))),
                            .owner = owner,
                            .is_buffer = state == checkpoint::kBufferState,
                            .is_trained = is_trained(reader, owner)});
@@ -68,7 +69,7 @@ at::Tensor CheckpointWeights::read(const std::string& name) {
            name);
   const std::vector<int64_t>& shape = reader.global_shape(name, state);
   const io::ElementType type = given_type(reader.type(name, state));
-  at::Tensor whole = at::empty(shape, scalar_type_of(type));
+  at::Tensor whole = at::empty(shape, engine::scalar_type_of(type));
   reader.read(name, state, checkpoint::whole_box(shape), {0, whole.numel()}, whole.data_ptr(), type);
   return whole;
 }

@@ -204,4 +204,12 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   return outcome;
 }
 
+void TrainingEngine::Impl::follow_loaded_weights() {
+  reducer->start_window();
+  if (binder) binder->invalidate();
+  window_has_gradients = has_local_gradients = micro_batch_counted = false;
+  at_step_start = true;
+  if (owner_step) owner_step->refresh_masters(progress.global_steps);
+}
+
 }  // namespace deepspeed::detail

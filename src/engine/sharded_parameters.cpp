@@ -27,6 +27,12 @@ Indices by_binder(const std::vector<at::Tensor>& parameters) {
   return result;
 }
 
+std::vector<tensor::NamedParameter> named(const std::vector<std::pair<std::string, at::Tensor>>& parameters) {
+  std::vector<tensor::NamedParameter> result;
+  for (const auto& [name, tensor] : parameters) result.push_back({name, tensor, -1});
+  return result;
+}
+
 }  // namespace
 
 bool is_sharded(const at::Tensor& tensor) { return tensor::watcher_of(tensor).listener != nullptr; }
@@ -56,9 +62,11 @@ ShardedInit::ShardedInit(c10::intrusive_ptr<c10d::ProcessGroup> data_group,
 ShardedInit::~ShardedInit() = default;
 
 void ShardedInit::add(const std::vector<std::pair<std::string, at::Tensor>>& parameters) {
-  std::vector<tensor::NamedParameter> named;
-  for (const auto& [name, tensor] : parameters) named.push_back({name, tensor, -1});
-  impl_->shards.add(named);
+  impl_->shards.add(named(parameters));
+}
+
+void ShardedInit::add_without_values(const std::vector<std::pair<std::string, at::Tensor>>& parameters) {
+  impl_->shards.add_without_values(named(parameters));
 }
 
 int64_t ShardedInit::sweep() { return impl_->shards.sweep(); }

@@ -67,6 +67,8 @@ struct TrainingEngine::Impl {
   void settle_parameters() {
     if (binder) binder->write_back();
   }
+  /// Shards and masters were loaded: gradients of the weights before are dropped, what was gathered is stale.
+  void follow_loaded_weights();
   bool is_released(const zero::Location& where) const { return store->units()[where.unit].released; }
   const zero::Location* find(const std::string& name) const;
   const std::string& canonical(const std::string& name) const;

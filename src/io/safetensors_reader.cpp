@@ -15,22 +15,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors bytes are little endian");
 
-constexpr uint64_t kLengthBytes = 8;
 constexpr const char* kMetadataKey = "__metadata__";
 
 std::string where(const std::string& file_name) { return concat("[io.safetensors] ", file_name, ": "); }
-
-uint64_t header_length(std::string_view file, const std::string& file_name) {
-  DS_CHECK(file.size() >= kLengthBytes, CheckpointError, where(file_name), "the file has ", file.size(),
-           " bytes, too few for a safetensors file. It is torn or something else.");
-  uint64_t length = 0;
-  std::memcpy(&length, file.data(), kLengthBytes);
-  DS_CHECK(length <= kMaxSafetensorsHeaderBytes, CheckpointError, where(file_name), "the header length is ", length,
-           ", above the limit of ", kMaxSafetensorsHeaderBytes, ". It is damaged or no safetensors file.");
-  DS_CHECK(length <= file.size() - kLengthBytes, CheckpointError, where(file_name), "the header should have ", length,
-           " bytes, but only ", file.size() - kLengthBytes, " follow its length. The file is torn.");
-  return length;
-}
 
 std::vector<int64_t> parse_sizes(const Json& value, const char* field, const std::string& context) {
   DS_CHECK(value.is_array(), CheckpointError, context, field, " is not a list");
@@ -121,21 +108,38 @@ Json parse_header_text(std::string_view text, const std::string& file_name) {
 
 }  // namespace
 
+uint64_t safetensors_header_bytes(std::string_view start, uint64_t file_bytes, const std::string& file_name) {
+  DS_CHECK(file_bytes >= kSafetensorsLengthBytes && start.size() >= kSafetensorsLengthBytes, CheckpointError,
+           where(file_name), "the file has ", file_bytes,
+           " bytes, too few for a safetensors file. It is torn or something else.");
+  uint64_t length = 0;
+  std::memcpy(&length, start.data(), kSafetensorsLengthBytes);
+  DS_CHECK(length <= kMaxSafetensorsHeaderBytes, CheckpointError, where(file_name), "the header length is ", length,
+           ", above the limit of ", kMaxSafetensorsHeaderBytes, ". It is damaged or no safetensors file.");
+  DS_CHECK(length <= file_bytes - kSafetensorsLengthBytes, CheckpointError, where(file_name), "the header should have ",
+           length, " bytes, but only ", file_bytes - kSafetensorsLengthBytes, " follow its length. The file is torn.");
+  return kSafetensorsLengthBytes + length;
+}
+
 SafetensorsHeader parse_safetensors(std::string_view file, const std::string& file_name) {
-  const uint64_t length = header_length(file, file_name);
-  const Json json = parse_header_text(file.substr(kLengthBytes, length), file_name);
+  const uint64_t bytes = safetensors_header_bytes(file, file.size(), file_name);
+  return parse_safetensors_header(file.substr(0, bytes), file.size(), file_name);
+}
+
+SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t file_bytes, const std::string& file_name) {
+  const Json json = parse_header_text(text.substr(kSafetensorsLengthBytes), file_name);
   SafetensorsHeader header;
-  header.bytes = kLengthBytes + length;
+  header.bytes = text.size();
   header.tensors.reserve(json.size());
   for (const auto& item : json.items()) {
     if (item.key() == kMetadataKey) {
       parse_metadata(item.value(), header, file_name);
     } else {
       header.tensors.push_back(
-          parse_tensor(item.key(), item.value(), header.bytes, file.size() - header.bytes, file_name));
+          parse_tensor(item.key(), item.value(), header.bytes, file_bytes - header.bytes, file_name));
     }
   }
-  check_layout(header, file.size(), file_name);
+  check_layout(header, file_bytes, file_name);
   return header;
 }
 

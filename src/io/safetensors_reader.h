@@ -34,6 +34,15 @@ struct SafetensorsHeader {
 /// Longer headers are refused unread.
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
+inline constexpr uint64_t kSafetensorsLengthBytes = 8;
+
+/// From the file's first bytes to the end of its header, the length field included. Checks only that.
+uint64_t safetensors_header_bytes(std::string_view start, uint64_t file_bytes, const std::string& file_name);
+
+/// The same checks as parse_safetensors() of a file of `file_bytes`, of which `text` is as much as
+/// safetensors_header_bytes() says.
+SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t file_bytes, const std::string& file_name);
+
 /// Parses and checks a whole file's content: every tensor inside the file, its bytes those of shape and type, no
 /// overlap, no hole, no byte left over. `file_name` is for messages.
 SafetensorsHeader parse_safetensors(std::string_view file, const std::string& file_name);

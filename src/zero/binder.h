@@ -82,6 +82,7 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
   /// Whether the parameter's data still is ours (another engine may have taken it over).
   bool keeps(int parameter) const;
   const LaneStore& store() const { return store_; }
+  comm::Communicator& gathers() { return gathers_; }
 
   const Statistics& statistics() const { return statistics_; }
   int64_t slot_bytes() const { return slots_.bytes(); }

@@ -26,7 +26,7 @@ InitShards::InitShards(std::unique_ptr<comm::Communicator> data, std::unique_ptr
       store_(init_options(compute_dtype), device, *data_),
       binder_(std::make_shared<Binder>(store_, *gathers_)) {}
 
-void InitShards::add(const std::vector<tensor::NamedParameter>& parameters) {
+std::vector<plan::Unit> InitShards::lay_out(const std::vector<tensor::NamedParameter>& parameters) {
   std::vector<plan::Unit> units;
   for (const tensor::NamedParameter& parameter : parameters) {
     const core::Dtype own = tensor::to_dtype(parameter.tensor.scalar_type());
@@ -37,14 +37,24 @@ void InitShards::add(const std::vector<tensor::NamedParameter>& parameters) {
                       .group = -1});
     units.push_back(plan::lay_out_unit(parameter.name, {static_cast<int>(infos_.size()) - 1}, infos_, data_->size()));
   }
-  store_.append(parameters, units, *data_);
+  return units;
+}
+
+void InitShards::add(const std::vector<tensor::NamedParameter>& parameters) {
+  store_.append(parameters, lay_out(parameters), *data_);
+  binder_->extend();
+}
+
+void InitShards::add_without_values(const std::vector<tensor::NamedParameter>& parameters) {
+  store_.append_without_values(parameters, lay_out(parameters));
   binder_->extend();
 }
 
 int64_t InitShards::sweep() {
   int64_t kept = 0;
   for (int parameter = 0; parameter < static_cast<int>(store_.parameters().size()); ++parameter) {
-    if (binder_->keeps(parameter)) {
+    const bool has_owner = store_.parameters()[parameter].tensor.use_count() > 1;  // somebody beside the store
+    if (binder_->keeps(parameter) && has_owner) {
       ++kept;
     } else if (store_.units()[store_.location(parameter).unit].released) {
       binder_->drop(parameter);

@@ -54,6 +54,20 @@ void LaneStore::append(const std::vector<tensor::NamedParameter>& parameters, co
   fill_from_parameters(first, data);
 }
 
+void LaneStore::append_without_values(const std::vector<tensor::NamedParameter>& parameters,
+                                      const std::vector<plan::Unit>& units) {
+  const size_t first = parameters_.size();
+  parameters_.insert(parameters_.end(), parameters.begin(), parameters.end());
+  allocate(units);
+  for (size_t index = first; index < parameters_.size(); ++index) {
+    const Location& where = locations_[index];
+    DS_INTERNAL_CHECK(units_[where.unit].released, parameters_[index].name, " stays whole and has no values");
+    tensor::make_released(parameters_[index].tensor,
+                          units_[where.unit].lanes[where.lane].owned_parameters.scalar_type(),
+                          released_message(parameters_[index].name));
+  }
+}
+
 c10::ScalarType LaneStore::accumulation_type() const {
   return tensor::to_scalar_type(options_.accumulation_dtype.value_or(core::Dtype::kFloat32));
 }

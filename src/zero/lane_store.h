@@ -75,6 +75,11 @@ class LaneStore {
   void append(const std::vector<tensor::NamedParameter>& parameters, const std::vector<plan::Unit>& units,
               comm::Communicator& data);
 
+  /// The same of parameters whose values come later: only their shapes count, the shards are zeros. All units must be
+  /// released ones. Not collective.
+  void append_without_values(const std::vector<tensor::NamedParameter>& parameters,
+                             const std::vector<plan::Unit>& units);
+
   /// Gives every parameter that lies in a lane an ordinary storage back.
   void release_parameters();
 

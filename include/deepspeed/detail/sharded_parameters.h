@@ -24,16 +24,16 @@ DS_API bool is_sharded(const at::Tensor& tensor);
 /// Whether the process has any such parameter.
 DS_API bool is_any_sharded();
 
-/// Gives each sharded parameter a buffer of its own with its whole value until let_go(), which sends rank `root`'s values
-/// to all (root >= 0) and keeps what was written. May nest. Tensors that are not sharded are passed over.
+/// Gives each sharded parameter a buffer of its own with its whole value until let_go(), which sends rank `root`'s
+/// values to all (root >= 0) and keeps what was written. May nest. Tensors that are not sharded are passed over.
 DS_API void hold(const std::vector<at::Tensor>& parameters);
 DS_API void let_go(const std::vector<at::Tensor>& parameters, int root);
 
 /// Shards parameters as soon as they exist, before there is an engine.
 class DS_API ShardedInit {
  public:
-  /// `dtype`: "float32", "bfloat16", "float16", or "" to keep each parameter's own. Two groups of its own; null where there
-  /// is one rank.
+  /// `dtype`: "float32", "bfloat16", "float16", or "" to keep each parameter's own. Two groups of its own; null where
+  /// there is one rank.
   ShardedInit(c10::intrusive_ptr<c10d::ProcessGroup> data_group, c10::intrusive_ptr<c10d::ProcessGroup> gather_group,
               const std::string& dtype, c10::Device device);
   ~ShardedInit();
@@ -41,7 +41,11 @@ class DS_API ShardedInit {
   /// Takes rank 0's values; afterwards this rank keeps its shards.
   void add(const std::vector<std::pair<std::string, at::Tensor>>& parameters);
 
-  /// Frees the shards of parameters that an engine took over; how many are still kept.
+  /// Takes parameters whose values come later (PretrainedFiles::fill): only their shapes, types and device count, and
+  /// they may be expanded from one element. Requires more than one rank.
+  void add_without_values(const std::vector<std::pair<std::string, at::Tensor>>& parameters);
+
+  /// Frees the shards of parameters that an engine took over or nobody has any more; how many are still kept.
   int64_t sweep();
 
  private:

@@ -15,6 +15,7 @@
 #include <c10/util/intrusive_ptr.h>
 
 #include "deepspeed/export.h"
+#include "deepspeed/pretrained.h"
 
 namespace c10d {
 class ProcessGroup;
@@ -225,6 +226,11 @@ class DS_API TrainingEngine {
                        const std::map<std::string, at::Tensor>& tensors, bool save_latest, bool exclude_frozen,
                        const std::vector<OwnedState>& owned_states = {}, const RankState& rank_state = {});
   LoadedCheckpoint load_checkpoint(const std::string& folder, const LoadOptions& options);
+
+  /// Each rank reads its shard from a pretrained model's files, at every stage; what is whole on each rank is then
+  /// gathered. Master weights are those of the files before they are rounded. Optimizer state and counters stay as they
+  /// are, gradients that no step has used are dropped. See pretrained.h.
+  LoadedPretrained load_pretrained(const std::string& folder, const LoadPretrainedOptions& options);
 
   void barrier();
 

@@ -19,6 +19,7 @@ ACCELERATE = (
 LAUNCH = {
     HERE / "accelerate_cases.py": ACCELERATE,
     HERE / "models_cases.py": DEEPSPEED,
+    HERE / "pretrained_cases.py": DEEPSPEED,
     HERE / "trainer_cases.py": DEEPSPEED,
 }
 CASES = cases_of(LAUNCH)

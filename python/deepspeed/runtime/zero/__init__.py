@@ -7,6 +7,7 @@ from torch import nn
 from deepspeed.runtime.zero.construction_context import Init
 from deepspeed.runtime.zero.gathered_parameters import GatheredParameters
 from deepspeed.runtime.zero.parameter_attributes import ZeroParamStatus, ZeroParamType, is_zero_param
+from deepspeed.runtime.zero.pretrained import load_pretrained
 
 __all__ = [
     "GatheredParameters",
@@ -15,6 +16,7 @@ __all__ = [
     "ZeroParamStatus",
     "ZeroParamType",
     "is_zero_param",
+    "load_pretrained",
     "register_external_parameter",
     "unregister_external_parameter",
 ]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import json
 from types import TracebackType
-from typing import Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 import torch
 from torch import nn
 
 from deepspeed.runtime.zero.parameter_attributes import mark_sharded
+
+if TYPE_CHECKING:
+    from deepspeed import _C
 
 _DTYPE_NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 _alive: list[Any] = []  # the C++ side of every Init whose parameters no engine took over yet
@@ -52,8 +55,9 @@ class Init:
             raise NotImplementedError("[deepspeed.zero.Init] quantized gathering has not landed. Use False.")
         self._enabled = enabled
         self._group = data_parallel_group or (mpu.get_data_parallel_group() if mpu is not None else None)
-        self._dtype = dtype or _dtype_of(config_dict_or_path if config_dict_or_path is not None else config)
-        self._shards: Any = None
+        given = config_dict_or_path if config_dict_or_path is not None else config
+        self._dtype = dtype or (torch.float16 if given is None else dtype_of(given))
+        self._shards: _C.ShardedInit | None = None
         self._originals: dict[type, Any] = {}
         if enabled and module is not None:
             self._start()
@@ -76,20 +80,8 @@ class Init:
             self._unwrap_constructors()
 
     def _start(self) -> None:
-        from deepspeed import _C, comm
-        from deepspeed.accelerator import get_accelerator
-        from deepspeed.runtime import script_place
-
-        if not comm.is_initialized():
-            comm.init_distributed()
-        self._device = torch.device(get_accelerator().current_device_name())
-        self._world = comm.get_world_size(self._group)
-        if self._world > 1 and self._shards is None:
-            script_place.watch()
-            ranks = comm.get_all_ranks_from_group(self._group) if self._group is not None else None
-            groups = comm.new_group(ranks), comm.new_group(ranks)
-            self._shards = _C.ShardedInit(*groups, _DTYPE_NAMES[self._dtype], str(self._device))
-            _alive.append(self._shards)
+        if self._shards is None:
+            self._shards, self._device = open_shards(self._group, self._dtype)
 
     def _shard(self, module: nn.Module) -> None:
         """Shards the parameters that `module` owns itself and that are ordinary floating-point ones."""
@@ -144,8 +136,28 @@ class Init:
             nn.Module.__init_subclass__ = self._own_init_subclass  # type: ignore[assignment]
 
 
+def open_shards(group: Any, dtype: torch.dtype | None) -> tuple[_C.ShardedInit | None, torch.device]:
+    """(what shards parameters over the ranks of `group`, cast to `dtype` or each as it is; the device of parameters).
+    None where there is one rank. Collective."""
+    from deepspeed import _C, comm
+    from deepspeed.accelerator import get_accelerator
+    from deepspeed.runtime import script_place
+
+    if not comm.is_initialized():
+        comm.init_distributed()
+    device = torch.device(get_accelerator().current_device_name())
+    if comm.get_world_size(group) == 1:
+        return None, device
+    script_place.watch()
+    ranks = comm.get_all_ranks_from_group(group) if group is not None else None
+    groups = comm.new_group(ranks), comm.new_group(ranks)
+    shards = _C.ShardedInit(*groups, "" if dtype is None else _DTYPE_NAMES[dtype], str(device))
+    _alive.append(shards)
+    return shards, device
+
+
 def sweep() -> None:
-    """Frees the shards of parameters that engines took over."""
+    """Frees the shards of parameters that engines took over or that nobody has any more."""
     _alive[:] = [shards for shards in _alive if shards.sweep() > 0]
 
 
@@ -170,12 +182,11 @@ def _all_subclasses(kind: type) -> Iterator[type]:
             yield each
 
 
-def _dtype_of(config: Any) -> torch.dtype:
+def dtype_of(config: Any) -> torch.dtype:
+    """What a ds config casts parameters to."""
     from deepspeed import _C
     from deepspeed.runtime.construction import config_text
 
-    if config is None:
-        return torch.float16
     read = config if isinstance(config, dict) else json.loads(_C.read_config(config_text(config)))
     if (read.get("bf16") or read.get("bfloat16") or {}).get("enabled") is True:
         return torch.bfloat16
