@@ -31,6 +31,7 @@ from deepspeed.runtime import (
 )
 from deepspeed.runtime.config_queries import ConfigQueries
 from deepspeed.runtime.construction import DeepSpeedOptimizerCallable, DeepSpeedSchedulerCallable
+from deepspeed.runtime.engine_groups import EngineGroups
 from deepspeed.runtime.forward_events import ForwardEvents
 from deepspeed.runtime.gradient_collectives import MEMORY_OPT_ALLREDUCE_SIZE
 from deepspeed.runtime.input_cast import cast_inputs
@@ -97,6 +98,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         earlier = live_engines.engines_over(model)
         for engine in earlier:  # a second Trainer of one model, say: the model is the new engine's from here on
             engine.core.hand_over()
+        self.groups = EngineGroups(self)
         self.core, self.external_step = construction.make_core(self, text)
         for engine in earlier:
             logger.info("an earlier engine's parameters were taken over by a new one: it cannot train any more")
@@ -265,6 +267,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.is_destroyed = True
         self._forward_events.detach()
         self.core.destroy()
+        self.groups.end()
         self.sharding.detach()
         if self._gc_hold is not None:
             self._gc_hold()
@@ -276,6 +279,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.is_destroyed = True
         self._forward_events.detach()
         self.core.abandon()
+        self.groups.end()
         self.sharding.detach()
         if self._gc_hold is not None:
             self._gc_hold()

@@ -13,7 +13,7 @@ from torch import nn
 class ForwardEvents:
     """The root's hook stays; the others only tell the first forward's order, from which reductions are ordered.
 
-    The hooks hold this object weakly: they fall silent when the engine that owns it is gone.
+    The hooks hold this object weakly: they go when the engine that owns it is gone.
     """
 
     def __init__(self, module: nn.Module, core: Any) -> None:
@@ -24,6 +24,7 @@ class ForwardEvents:
             for index, (path, each) in enumerate(module.named_modules())
             if not path or next(each.parameters(recurse=False), None) is not None
         ]
+        weakref.finalize(self, _remove_all, self._hooks)
 
     def detach(self) -> None:
         """Removes all hooks."""
@@ -40,6 +41,11 @@ class ForwardEvents:
         for handle in self._hooks[first:]:
             handle.remove()
         del self._hooks[first:]
+
+
+def _remove_all(hooks: list[Any]) -> None:
+    while hooks:
+        hooks.pop().remove()
 
 
 def _event(events: Any, index: int) -> Callable[..., None]:
