@@ -123,6 +123,7 @@ void bind_training_engine(py::module_& module) {
       .def("set_gradient_accumulation_steps", &TrainingEngine::set_gradient_accumulation_steps, py::arg("steps"))
       .def("effective_config", &TrainingEngine::effective_config)
       .def("memory", &TrainingEngine::memory)
+      .def("collectives", &TrainingEngine::collectives)
       .def("unit_names", &TrainingEngine::unit_names)
       .def("leaf_modules", &TrainingEngine::leaf_modules)
       .def(

@@ -218,6 +218,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
     get_global_grad_norm = progress.get_global_grad_norm
     get_lr, get_type, get_mom = progress.get_lr, progress.get_type, progress.get_mom
     get_data_types, get_wall_clock_timers = progress.get_data_types, progress.get_wall_clock_timers
+    collectives = progress.collectives
     memory, print_effective_config = progress.memory, progress.print_effective_config
 
     train_batch_size = batch_sizes.train_batch_size
