@@ -29,8 +29,8 @@ io::ElementType element_type_of(c10::ScalarType type) {
 
 c10::ScalarType scalar_type_of(io::ElementType type) {
   for (const c10::ScalarType candidate :
-       {c10::kFloat, c10::kDouble, c10::kHalf, c10::kBFloat16, c10::kLong, c10::kInt, c10::kShort, c10::kChar, c10::kByte,
-        c10::kBool, c10::kComplexFloat, c10::kFloat8_e4m3fn, c10::kFloat8_e5m2}) {
+       {c10::kFloat, c10::kDouble, c10::kHalf, c10::kBFloat16, c10::kLong, c10::kInt, c10::kShort, c10::kChar,
+        c10::kByte, c10::kBool, c10::kComplexFloat, c10::kFloat8_e4m3fn, c10::kFloat8_e5m2}) {
     if (element_type_of(candidate) == type) return candidate;
   }
   throw NotSupported(concat("[engine.checkpoint] no torch type for ", io::element_type_name(type)));

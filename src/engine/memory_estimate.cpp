@@ -32,8 +32,7 @@ ModelNumels count_elements(const ModelDescription& model) {
   for (const ModuleDescription& module : model.modules)
     modules.push_back({module.path, module.class_name, module.is_list, module.class_path});
   ModelNumels count;
-  for (const plan::Unit& unit :
-       plan::cut_units(parameters, modules, {model.leaf_modules, model.no_split_classes}, 1)) {
+  for (const plan::Unit& unit : plan::cut_units(parameters, modules, {model.leaf_modules, model.no_split_classes}, 1)) {
     int64_t numel = 0;
     for (const plan::Lane& lane : unit.lanes) {
       for (const plan::Placement& placement : lane.placements) numel += placement.range.numel();

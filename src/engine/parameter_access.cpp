@@ -136,11 +136,10 @@ std::vector<at::Tensor> TrainingEngine::full_gradients(const std::vector<std::st
   std::vector<at::Tensor> gradients(names.size());
   for (const auto& [place, indices] : by_lane) {
     zero::LaneBuffers& lane = impl_->store->units()[place.first].lanes[place.second];
-    const at::Tensor whole = zero::gather_lane(*impl_->store, lane, lane.owned_gradient, impl_->data(),
-                                               access_tag(names[indices.front()]));
+    const at::Tensor whole =
+        zero::gather_lane(*impl_->store, lane, lane.owned_gradient, impl_->data(), access_tag(names[indices.front()]));
     for (const size_t index : indices) {
-      gradients[index] =
-          cut_whole(*impl_, names[index], *impl_->find(names[index]), whole).div_(impl_->scaler.scale());
+      gradients[index] = cut_whole(*impl_, names[index], *impl_->find(names[index]), whole).div_(impl_->scaler.scale());
     }
   }
   return gradients;
@@ -243,8 +242,7 @@ void TrainingEngine::set_local_gradient(const std::string& name, const at::Tenso
   check_local_shape(*impl_, name, where, value);
   check_reduced(*impl_, name, where);
   zero::LaneBuffers& lane = impl_->lane_of(where);
-  zero::owned_view(lane, where.range, lane.owned_gradient)
-      .copy_(value.detach().reshape({-1}) * impl_->scaler.scale());
+  zero::owned_view(lane, where.range, lane.owned_gradient).copy_(value.detach().reshape({-1}) * impl_->scaler.scale());
 }
 
 void TrainingEngine::set_local_optimizer_state(const std::string& name, const std::string& key,

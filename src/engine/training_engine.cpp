@@ -167,7 +167,8 @@ plan::ParameterInfo TrainingEngine::Impl::info_of(size_t index) const {
 void TrainingEngine::Impl::build_layout(bool first) {
   std::vector<plan::ParameterInfo> infos;
   for (size_t index = 0; index < parameters.size(); ++index) infos.push_back(info_of(index));
-  const auto units = plan::cut_units(infos, module_infos(), {model.leaf_modules, model.no_split_classes}, data().size());
+  const auto units =
+      plan::cut_units(infos, module_infos(), {model.leaf_modules, model.no_split_classes}, data().size());
   const auto specs = optimizer ? optimizer->state_specs() : std::vector<optim::StateSpec>{};
   auto new_store = std::make_unique<zero::LaneStore>(parameters, units, engine::zero_options(config), specs, data());
   if (!first) zero::relayout(*store, *new_store, data());
@@ -241,8 +242,8 @@ void TrainingEngine::Impl::check_optimizer(const char* what) const {
            " without an optimizer: pass one to initialize(), or add an \"optimizer\" section to the config");
 }
 
-// [Note: Freezing] What is unfrozen needs room for its gradient at once. What is frozen rests: the step leaves it out, and
-// only when a step went by without it does it give its room and its moments back. So a model that is frozen while
+// [Note: Freezing] What is unfrozen needs room for its gradient at once. What is frozen rests: the step leaves it out,
+// and only when a step went by without it does it give its room and its moments back. So a model that is frozen while
 // another one trains through it (a GAN's discriminator) comes back as it was, and nothing is laid out again.
 void TrainingEngine::Impl::follow_requires_grad() {
   bool changed = false;
@@ -362,7 +363,8 @@ void TrainingEngine::Impl::step_external(const zero::StepResult& inspected) {
   DS_CHECK(external_step, ValueError,
            "[engine] the external optimizer has no step function: call set_external_step() first");
   std::vector<OwnedParameter> owned;
-  for (const zero::OwnedParameter& each : owner_step->begin(inspected.scale, boundary_step->resting(), progress.global_steps)) {
+  for (const zero::OwnedParameter& each :
+       owner_step->begin(inspected.scale, boundary_step->resting(), progress.global_steps)) {
     owned.push_back({parameters[each.parameter].name, each.master, each.gradient});
   }
   external_step(owned);

@@ -73,9 +73,9 @@ class BoundaryStep {
   std::vector<int64_t> parameter_steps_;
   std::vector<bool> resting_;
   int64_t num_gathers_ = 0;
-  at::Tensor partials_;              // [world], float64: squares of the gradients a rank's shards
-  at::Tensor norms_;                 // LAMB: [2 x parameters], float64: squares of weights, then of updates
-  std::vector<at::Tensor> updates_;  // LAMB: what prepare() leaves for apply(), a trainable lane each
+  at::Tensor partials_;                    // [world], float64: squares of the gradients a rank's shards
+  at::Tensor norms_;                       // LAMB: [2 x parameters], float64: squares of weights, then of updates
+  std::vector<at::Tensor> updates_;        // LAMB: what prepare() leaves for apply(), a trainable lane each
   std::vector<std::vector<int>> buckets_;  // units whose parameters are gathered in one launch, in stepping order
   std::vector<int> bucket_ending_at_;      // by unit: the bucket that is complete after it, or -1
 };

@@ -197,14 +197,21 @@ struct Recompute final : torch::autograd::Function<Recompute> {
   }
 };
 
-/// The trunk's first two layers are recomputed in backward, the first of them twice.
-class Recomputed final : public Plain {
+/// The trunk's first two layers are recomputed in backward.
+class Recomputed : public Plain {
  protected:
+  virtual std::vector<int> layers() const { return {0, 1}; }
   at::Tensor body(const at::Tensor& x, const Moment&) override {
     at::Tensor hidden = norm(first(x.to(first->weight.scalar_type())).tanh());
-    for (const int layer : {0, 1, 0}) hidden = Recompute::apply(hidden, trunk[layer]->as<nn::Linear>());
+    for (const int layer : layers()) hidden = Recompute::apply(hidden, trunk[layer]->as<nn::Linear>());
     return trunk[2]->as<nn::Linear>()->forward(hidden);
   }
+};
+
+/// One of them twice, so that its gradient comes in two parts: autograd adds those in the parameter's dtype, the engine
+/// in the accumulation dtype, so that only float32 can be compared.
+class RecomputedTwice final : public Recomputed {
+  std::vector<int> layers() const override { return {0, 1, 0}; }
 };
 
 template <class Model>
@@ -228,7 +235,8 @@ const std::vector<OracleRow>& oracle_rows() {
                                               {"decay_groups", make<Plain>, true, false},
                                               {"mixed_dtypes", make<Mixed>, false, true},
                                               {"lora", make<Lora>, false, true},
-                                              {"recomputed", make<Recomputed>}};
+                                              {"recomputed", make<Recomputed>},
+                                              {"recomputed_twice", make<RecomputedTwice>, false, true}};
   return rows;
 }
 

@@ -289,7 +289,7 @@ TEST(TrainingEngine, ZeroGradForgetsAStrayBackwardAndKeepsAnAccumulationThatWasC
   for (const int stage : {0, 1, 2, 3}) {
     Line line;
     const auto engine = make_engine(line.model, {.stage = stage, .accumulation = 2});
-    line.loss(*engine, 100.0).backward();
+    line.loss(*engine, 100.0).backward();  // as another engine's backward does
     engine->zero_grad();
     line.step(*engine, 1.0);
     engine->zero_grad();

@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 from case_launch import DEEPSPEED, assert_case, cases_of
 
-FILES = [
-    Path(__file__).with_name(f"{name}_cases.py")
-    for name in ("collective_count", "engine", "engine_checkpoint", "engine_surface", "lifetime", "mixture", "zero3", "zero_interface")
-]
+NAMES = (
+    "collective_count",
+    "engine",
+    "engine_checkpoint",
+    "engine_surface",
+    "lifetime",
+    "mixture",
+    "zero3",
+    "zero_interface",
+)
+FILES = [Path(__file__).with_name(f"{name}_cases.py") for name in NAMES]
 CASES = cases_of(FILES)
 
 pytestmark = pytest.mark.native

@@ -92,7 +92,8 @@ def come_and_go(is_destroyed: bool) -> None:
     attributes, early = attributes_of(kept), {}
     for turn in range(ENGINES):
         model = kept if turn % 2 == 0 else Wide()
-        stage = turn // 2 % (4 if is_destroyed or model is not kept else 3)  # nobody makes a dropped stage 3 whole again
+        ends_whole = is_destroyed or model is not kept  # nobody makes a dropped stage 3 whole again
+        stage = turn // 2 % (4 if ends_whole else 3)
         engine = initialize(model, settings_of(stage), optimizer=OPTIMIZERS["adamw"](model.parameters()))
         run(engine, 2)
         if is_destroyed:

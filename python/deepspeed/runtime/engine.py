@@ -199,8 +199,9 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.allreduce_gradients()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drops `.grad` of all parameters, and at the start of a window of micro-batches the engine's gradients too: those
-        of another engine's backward through this model, say. Accumulation that has begun goes on. Every rank calls it."""
+        """Drops `.grad` of all parameters, and at the start of a window of micro-batches the engine's gradients too:
+        those of another engine's backward through this model, say. Accumulation that has begun goes on. Every rank
+        calls it."""
         self.core.zero_grad()
         for parameter in self.module.parameters():
             parameter.grad = None
