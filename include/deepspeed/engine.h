@@ -56,6 +56,11 @@ class DS_API EngineBase {
   /// At the end of each accumulation: clips, steps, gathers. Otherwise only counts. True where the optimizer stepped.
   bool step();
 
+  /// Forgets gradients that another engine's backward through this model left (a GAN's discriminator), before this
+  /// model's own first backward of a step. Once a step() was counted short of the boundary, nothing. Every rank calls
+  /// it.
+  void zero_grad();
+
   bool is_gradient_accumulation_boundary() const;
   /// The gradient norm of the last step, before clipping.
   std::optional<double> global_grad_norm() const;

@@ -19,13 +19,12 @@ std::vector<detail::BufferDescription> describe_buffers(const std::vector<std::p
   return buffers;
 }
 
-detail::ModelDescription make_description(const std::vector<std::tuple<std::string, at::Tensor, int>>& parameters,
-                                          const std::vector<std::pair<std::string, at::Tensor>>& buffers,
-                                          const std::vector<std::tuple<std::string, std::string, bool, std::string>>& modules,
-                                          std::map<std::string, std::string> aliases,
-                                          std::vector<std::string> leaf_modules,
-                                          std::vector<std::string> no_split_classes, std::string optimizer_type,
-                                          std::vector<detail::GroupValues> groups) {
+detail::ModelDescription make_description(
+    const std::vector<std::tuple<std::string, at::Tensor, int>>& parameters,
+    const std::vector<std::pair<std::string, at::Tensor>>& buffers,
+    const std::vector<std::tuple<std::string, std::string, bool, std::string>>& modules,
+    std::map<std::string, std::string> aliases, std::vector<std::string> leaf_modules,
+    std::vector<std::string> no_split_classes, std::string optimizer_type, std::vector<detail::GroupValues> groups) {
   detail::ModelDescription model;
   for (const auto& [name, tensor, group] : parameters) model.parameters.push_back({name, tensor, group});
   model.buffers = describe_buffers(buffers);
@@ -123,6 +122,7 @@ void bind_training_engine(py::module_& module) {
       .def("set_gradient_accumulation_steps", &TrainingEngine::set_gradient_accumulation_steps, py::arg("steps"))
       .def("effective_config", &TrainingEngine::effective_config)
       .def("memory", &TrainingEngine::memory)
+      .def("collectives", &TrainingEngine::collectives)
       .def("unit_names", &TrainingEngine::unit_names)
       .def("leaf_modules", &TrainingEngine::leaf_modules)
       .def(

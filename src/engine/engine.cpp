@@ -66,6 +66,7 @@ EngineBase::~EngineBase() = default;
 void EngineBase::begin_forward() { core_->before_forward(0); }
 void EngineBase::backward(const at::Tensor& loss) { core_->backward(loss, false, true); }
 bool EngineBase::step() { return core_->step({}).applied; }
+void EngineBase::zero_grad() { core_->zero_grad(); }
 bool EngineBase::is_gradient_accumulation_boundary() const { return core_->is_gradient_accumulation_boundary(); }
 std::optional<double> EngineBase::global_grad_norm() const { return core_->global_grad_norm(); }
 double EngineBase::learning_rate() const { return core_->groups().front().at("lr"); }

@@ -155,6 +155,14 @@ std::map<std::string, double> TrainingEngine::memory() const {
           {"formula_total", estimate.total()}};
 }
 
+std::map<std::string, int64_t> TrainingEngine::collectives() const {
+  impl_->check_alive();
+  const zero::Binder::Statistics bound = impl_->binder ? impl_->binder->statistics() : zero::Binder::Statistics{};
+  return {{"gathers", bound.gathers + impl_->boundary_step->num_gathers()},
+          {"waited_for", bound.waited_for},
+          {"reductions", impl_->reducer->num_reductions()}};
+}
+
 std::vector<std::string> TrainingEngine::unit_names() const {
   impl_->check_alive();
   std::vector<std::string> names;

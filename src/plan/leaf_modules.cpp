@@ -39,9 +39,8 @@ FoundLeaves find_leaf_modules(const std::vector<ModuleInfo>& modules, const Leaf
   };
   apply(rules.classes, is_of_class);
   apply(rules.names, [](const ModuleInfo& module, const std::string& name) { return module.path == name; });
-  apply(rules.name_suffixes, [](const ModuleInfo& module, const std::string& suffix) {
-    return ends_with_part(module.path, suffix, ".");
-  });
+  apply(rules.name_suffixes,
+        [](const ModuleInfo& module, const std::string& suffix) { return ends_with_part(module.path, suffix, "."); });
   for (const ModuleInfo& module : modules) {
     if (leaves.contains(module.path)) found.paths.push_back(module.path);
   }

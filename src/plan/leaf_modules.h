@@ -10,8 +10,8 @@ namespace deepspeed::plan {
 
 /// A module is a leaf where any entry matches it.
 struct LeafRules {
-  std::vector<std::string> classes;        ///< "Class", or any longer end of its path: "file.Class", "package.file.Class"
-  std::vector<std::string> names;          ///< whole paths in the model
+  std::vector<std::string> classes;  ///< "Class", or any longer end of its path: "file.Class", "package.file.Class"
+  std::vector<std::string> names;    ///< whole paths in the model
   std::vector<std::string> name_suffixes;  ///< last parts of a path: "mlp" matches "layers.0.mlp"
 };
 

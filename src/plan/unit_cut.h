@@ -17,7 +17,7 @@ inline constexpr int64_t kLooseUnitNumel = int64_t{1} << 24;
 struct ModuleInfo {
   std::string path;
   std::string class_name;
-  bool is_list = false;  ///< a ModuleList or Sequential: repeated classes among its children are blocks
+  bool is_list = false;      ///< a ModuleList or Sequential: repeated classes among its children are blocks
   std::string class_path{};  ///< where the class is defined too: "package.file.Class" or "space::Class"
 };
 

@@ -145,6 +145,7 @@ void BoundaryStep::gather_after(int unit, int64_t step, std::vector<comm::Work>&
       if (lane.plan.trainable) lanes.push_back(lane.parameters);
     }
   }
+  ++num_gathers_;
   works.push_back(data_.all_gather(
       lanes, {.step = step, .phase = comm::Phase::kGather, .unit = unit, .name = store_.units()[unit].name}));
 }

@@ -51,6 +51,9 @@ class BoundaryStep {
   /// The norm alone: fp64 partials a shard range, summed in rank order, so that all stages get the same bits.
   double gradient_norm(int64_t step);
 
+  /// Gathers of parameters after steps, since the start.
+  int64_t num_gathers() const { return num_gathers_; }
+
   /// Of the buffers that LAMB keeps beside its state.
   int64_t scratch_bytes() const;
 
@@ -69,9 +72,10 @@ class BoundaryStep {
   comm::Communicator& data_;
   std::vector<int64_t> parameter_steps_;
   std::vector<bool> resting_;
-  at::Tensor partials_;              // [world], float64: squares of the gradients a rank's shards
-  at::Tensor norms_;                 // LAMB: [2 x parameters], float64: squares of weights, then of updates
-  std::vector<at::Tensor> updates_;  // LAMB: what prepare() leaves for apply(), a trainable lane each
+  int64_t num_gathers_ = 0;
+  at::Tensor partials_;                    // [world], float64: squares of the gradients a rank's shards
+  at::Tensor norms_;                       // LAMB: [2 x parameters], float64: squares of weights, then of updates
+  std::vector<at::Tensor> updates_;        // LAMB: what prepare() leaves for apply(), a trainable lane each
   std::vector<std::vector<int>> buckets_;  // units whose parameters are gathered in one launch, in stepping order
   std::vector<int> bucket_ending_at_;      // by unit: the bucket that is complete after it, or -1
 };

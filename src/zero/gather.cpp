@@ -29,8 +29,7 @@ void cut_into_owned(const LaneBuffers& lane, const plan::Range& parameter_range,
                     const at::Tensor& owned) {
   const plan::Range mine = owned_elements(lane, parameter_range);
   if (mine.empty()) return;
-  owned_view(lane, parameter_range, owned)
-      .copy_(value.detach().reshape({-1}).narrow(0, mine.begin, mine.numel()));
+  owned_view(lane, parameter_range, owned).copy_(value.detach().reshape({-1}).narrow(0, mine.begin, mine.numel()));
 }
 
 }  // namespace deepspeed::zero

@@ -289,6 +289,7 @@ void Reducer::launch(const std::vector<int>& units, int slot, std::string_view n
   flight.works.push_back(data_.reduce_scatter(buffers, reduce_scale_, store_.wire_type(), tag));
   if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffers, tag));
   in_flight_.push_back(std::move(flight));
+  ++num_reductions_;
   if (!store_.options().overlap_comm) finish_all();
 }
 

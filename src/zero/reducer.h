@@ -74,6 +74,9 @@ class Reducer {
 
   /// Whether owned gradients of this unit hold a reduced sum of the current window.
   bool is_filled(int unit) const { return units_[unit].filled; }
+  /// Reductions since the start, late ones too; each is one collective over all its lanes.
+  int64_t num_reductions() const { return num_reductions_; }
+
   /// Zeroes what no backward filled, so that norms and steps can read every owned gradient.
   void fill_missing();
 
@@ -159,6 +162,7 @@ class Reducer {
   double scale_ = 1.0;
   double reduce_scale_ = 1.0;
   int64_t step_ = 0;
+  int64_t num_reductions_ = 0;
   bool in_backward_ = false;
   std::function<BackwardSettings()> unannounced_;
 };

@@ -182,18 +182,17 @@ TEST(Load, NearMissesOfTopLevelKeysNameTheRightKey) {
 }
 
 TEST(Load, ValuesThatChangeNothingAreNamed) {
-  for (const char* text :
-       {R"({"zero_optimization": {"round_robin_gradients": true}})",
-        R"({"zero_optimization": {"contiguous_gradients": false}})",
-        R"({"zero_optimization": {"reduce_scatter": false}})",
-        R"({"zero_optimization": {"allgather_partitions": false}})",
-        R"({"zero_optimization": {"use_multi_rank_bucket_allreduce": false}})",
-        R"({"zero_optimization": {"ignore_unused_parameters": false}})",
-        R"({"zero_optimization": {"stage": 2, "compute_grad_norm": false}})",
-        R"({"data_types": {"keep_in_fp32_modules": ["norm"]}})", R"({"disable_allgather": true})",
-        R"({"checkpoint": {"tag_validation": "fail"}})", R"({"checkpoint": {"checkpoint_serialization": false}})",
-        R"({"dump_state": true})", R"({"compile": {"double_buffer": false}})",
-        R"({"pipeline": {"use_reentrant": false}})"}) {
+  for (const char* text : {R"({"zero_optimization": {"round_robin_gradients": true}})",
+                           R"({"zero_optimization": {"contiguous_gradients": false}})",
+                           R"({"zero_optimization": {"reduce_scatter": false}})",
+                           R"({"zero_optimization": {"allgather_partitions": false}})",
+                           R"({"zero_optimization": {"use_multi_rank_bucket_allreduce": false}})",
+                           R"({"zero_optimization": {"ignore_unused_parameters": false}})",
+                           R"({"zero_optimization": {"stage": 2, "compute_grad_norm": false}})",
+                           R"({"data_types": {"keep_in_fp32_modules": ["norm"]}})", R"({"disable_allgather": true})",
+                           R"({"checkpoint": {"tag_validation": "fail"}})",
+                           R"({"checkpoint": {"checkpoint_serialization": false}})", R"({"dump_state": true})",
+                           R"({"compile": {"double_buffer": false}})", R"({"pipeline": {"use_reentrant": false}})"}) {
     const json keys = json::parse(text);
     EXPECT_EQ(load(text).warnings.size(), 1U) << text;
     expect_part(all_warnings(load(text)), keys.begin().key());
@@ -251,16 +250,18 @@ TEST(Load, OldAndNewNameTogetherAreAnError) {
 
 TEST(Load, WhatHasNotLandedIsRefusedOrWarnedAboutByName) {
   for (const char* text :
-       {R"({"zero_optimization": {"mics_shard_size": 2}})", R"({"zero_optimization": {"offload_optimizer": {"device": "cpu"}}})",
-        R"({"sequence_parallel_size": 2})", R"({"tensor_parallel": {"autotp_size": 2}})",
-        R"({"optimizer": {"type": "OneBitAdam"}})", R"({"optimizer": {"type": "Muon"}})",
-        R"({"torch_autocast": {"enabled": true}})", R"({"sparse_attention": {}})", R"({"elasticity": {"enabled": 1}})",
+       {R"({"zero_optimization": {"mics_shard_size": 2}})",
+        R"({"zero_optimization": {"offload_optimizer": {"device": "cpu"}}})", R"({"sequence_parallel_size": 2})",
+        R"({"tensor_parallel": {"autotp_size": 2}})", R"({"optimizer": {"type": "OneBitAdam"}})",
+        R"({"optimizer": {"type": "Muon"}})", R"({"torch_autocast": {"enabled": true}})", R"({"sparse_attention": {}})",
+        R"({"elasticity": {"enabled": 1}})",
         R"({"compression_training": {"row_pruning": {"shared_parameters": {"enabled": true}}}})",
         R"({"checkpoint": {"load_universal": true}})", R"({"zero_optimization": {"zero_quantized_weights": true}})"}) {
     expect_part(load_error(text), "is not built yet");
   }
-  expect_part(load_error("{\n\"zero_optimization\": {\"mics_shard_size\": 2}}"),
-              "zero_optimization.mics_shard_size (test.json, line 2): got 2, but MiCS sharding is not built yet. Use -1.");
+  expect_part(
+      load_error("{\n\"zero_optimization\": {\"mics_shard_size\": 2}}"),
+      "zero_optimization.mics_shard_size (test.json, line 2): got 2, but MiCS sharding is not built yet. Use -1.");
   expect_part(all_warnings(load(R"({"tensorboard": {"enabled": true}})")), "tensorboard.enabled");
   expect_part(all_warnings(load(R"({"aio": {"queue_depth": 32}})")), "aio");
   EXPECT_EQ(all_warnings(load(R"({"tensorboard": {"enabled": false}, "elasticity": {"enabled": false}})")), "");

@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <set>
 
 #include "deepspeed/engine.h"
 
@@ -64,9 +65,14 @@ class Oracle {
   void compute_gradients(int step) {
     model_->before_step(step);
     gradients_.clear();
-    for (const auto& [name, parameter] : parameters_) {  // what is frozen keeps only its compute dtype
-      if (!parameter.requires_grad()) masters_[name] = parameter.detach().to(at::kFloat);
+    // What is frozen keeps only its compute dtype, but not before a step went by without it.
+    std::set<std::string> frozen;
+    for (const auto& [name, parameter] : parameters_) {
+      if (parameter.requires_grad()) continue;
+      frozen.insert(name);
+      if (step == 0 || frozen_.contains(name)) masters_[name] = parameter.detach().to(at::kFloat);
     }
+    frozen_ = std::move(frozen);
     const double loss_scale = setup_.dtype == "fp16" ? kLossScale : 1.0;
     for (const auto& [name, parameter] : parameters_) {
       if (parameter.requires_grad()) gradients_[name] = at::zeros_like(masters_[name]);
@@ -130,6 +136,7 @@ class Oracle {
   std::map<std::string, at::Tensor> parameters_;
   std::map<std::string, at::Tensor> masters_;
   std::map<std::string, at::Tensor> gradients_;
+  std::set<std::string> frozen_;  // in the last step
   std::map<std::string, std::tuple<at::Tensor, at::Tensor, int>> moments_;
 };
 

@@ -2,12 +2,16 @@
 #include "engine/oracle_models.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/nn/functional/activation.h>
 #include <torch/nn/functional/loss.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
+
+#include <string>
+#include <vector>
 
 namespace deepspeed::testing {
 namespace {
@@ -145,6 +149,71 @@ class Mixed final : public Plain {
   }
 };
 
+/// A frozen bfloat16 base with trainable float32 adapters beside the layers of its trunk.
+class Lora final : public Plain {
+ public:
+  Lora() {
+    to(at::kBFloat16);
+    for (at::Tensor& parameter : parameters()) parameter.set_requires_grad(false);
+    for (int layer = 0; layer < 3; ++layer) {
+      const std::string number = std::to_string(layer);
+      down.push_back(register_module("down" + number, nn::Linear(nn::LinearOptions(12, 3).bias(false))));
+      up.push_back(register_module("up" + number, nn::Linear(nn::LinearOptions(3, layer == 2 ? 7 : 12).bias(false))));
+    }
+  }
+
+ protected:
+  at::Tensor body(const at::Tensor& x, const Moment&) override {
+    at::Tensor hidden = norm(first(x.to(at::kBFloat16)).tanh());
+    for (int layer = 0; layer < 3; ++layer) {
+      hidden = trunk[layer]->as<nn::Linear>()->forward(hidden) + up[layer](down[layer](hidden.to(at::kFloat)));
+      hidden = hidden.to(at::kBFloat16);
+    }
+    return hidden;
+  }
+  std::vector<nn::Linear> down;
+  std::vector<nn::Linear> up;
+};
+
+/// Forward without a graph, and once more with one in backward, which runs a backward inside the backward.
+struct Recompute final : torch::autograd::Function<Recompute> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, nn::LinearImpl* layer) {
+    context->save_for_backward({x});
+    context->saved_data["layer"] = reinterpret_cast<int64_t>(layer);  // of the model, which outlives the graph
+    const at::NoGradGuard no_grad;
+    return layer->forward(x).tanh();
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    auto* layer = reinterpret_cast<nn::LinearImpl*>(context->saved_data["layer"].toInt());
+    const at::Tensor x = context->get_saved_variables()[0].detach().requires_grad_(true);
+    at::Tensor y;
+    {
+      const at::AutoGradMode with_graph(true);
+      y = layer->forward(x).tanh();
+    }
+    y.backward(gradients[0]);
+    return {x.grad(), at::Tensor()};
+  }
+};
+
+/// The trunk's first two layers are recomputed in backward.
+class Recomputed : public Plain {
+ protected:
+  virtual std::vector<int> layers() const { return {0, 1}; }
+  at::Tensor body(const at::Tensor& x, const Moment&) override {
+    at::Tensor hidden = norm(first(x.to(first->weight.scalar_type())).tanh());
+    for (const int layer : layers()) hidden = Recompute::apply(hidden, trunk[layer]->as<nn::Linear>());
+    return trunk[2]->as<nn::Linear>()->forward(hidden);
+  }
+};
+
+/// One of them twice, so that its gradient comes in two parts: autograd adds those in the parameter's dtype, the engine
+/// in the accumulation dtype, so that only float32 can be compared.
+class RecomputedTwice final : public Recomputed {
+  std::vector<int> layers() const override { return {0, 1, 0}; }
+};
+
 template <class Model>
 std::shared_ptr<OracleModel> make() {
   return std::make_shared<Model>();
@@ -164,7 +233,10 @@ const std::vector<OracleRow>& oracle_rows() {
                                               {"branch_per_step", make<BranchPerStep>},
                                               {"branch_per_rank", make<BranchPerRank>},
                                               {"decay_groups", make<Plain>, true, false},
-                                              {"mixed_dtypes", make<Mixed>, false, true}};
+                                              {"mixed_dtypes", make<Mixed>, false, true},
+                                              {"lora", make<Lora>, false, true},
+                                              {"recomputed", make<Recomputed>},
+                                              {"recomputed_twice", make<RecomputedTwice>, false, true}};
   return rows;
 }
 

@@ -224,6 +224,80 @@ TEST(TrainingEngine, MomentsAndStepsOfAnUnfrozenParameterStartTogether) {
   EXPECT_NEAR(before - line.value(), 0.01, 1e-5) << "Adam's first step is lr";
 }
 
+/// Two weights of four elements each; the gradient is the factor in both.
+struct Pair : nn::Module {
+  Pair() {
+    left = register_module("left", nn::Linear(nn::LinearOptions(4, 1).bias(false)));
+    right = register_module("right", nn::Linear(nn::LinearOptions(4, 1).bias(false)));
+    for (at::Tensor& weight : parameters()) weight.detach().fill_(1.0);
+  }
+  at::Tensor loss(double factor) {
+    const at::Tensor x = at::full({1, 4}, factor);
+    return left(x).sum() + right(x).sum();
+  }
+  nn::Linear left{nullptr};
+  nn::Linear right{nullptr};
+};
+
+void train(TrainingEngine& engine, Pair& pair, double factor) {
+  engine.before_forward(0);
+  engine.backward(pair.loss(factor), false, true);
+  engine.step({});
+}
+
+TEST(TrainingEngine, AModelThatIsFrozenWhileAnotherTrainsThroughItComesBackAsItWas) {
+  for (const int stage : {0, 2, 3}) {
+    const auto plain = std::make_shared<Pair>();
+    const auto frozen = std::make_shared<Pair>();
+    const auto without = make_engine(plain, {.stage = stage, .optimizer = kAdam});
+    const auto with = make_engine(frozen, {.stage = stage, .optimizer = kAdam});
+    for (int step = 0; step < 6; ++step) {
+      train(*without, *plain, step % 3 + 1.0);
+      train(*with, *frozen, step % 3 + 1.0);
+      for (at::Tensor& weight : frozen->parameters()) weight.set_requires_grad(false);
+      with->before_forward(0);  // the other model's pass, whose backward leaves nothing here
+      for (at::Tensor& weight : frozen->parameters()) weight.set_requires_grad(true);
+    }
+    EXPECT_TRUE(at::equal(plain->left->weight, frozen->left->weight)) << stage;
+    EXPECT_TRUE(at::equal(without->full_optimizer_state("left.weight", "exp_avg"),
+                          with->full_optimizer_state("left.weight", "exp_avg")));
+  }
+}
+
+TEST(TrainingEngine, AFrozenParameterRestsInItsFirstStepAndThenGivesItsRoomBack) {
+  for (const char* const optimizer : {kAdam, R"({"type": "Lamb", "params": {"lr": 0.01}})"}) {
+    const auto pair = std::make_shared<Pair>();
+    const auto engine = make_engine(pair, {.optimizer = optimizer});
+    for (int step = 0; step < 3; ++step) train(*engine, *pair, 2.0);
+    const double states = engine->memory().at("states");
+    const at::Tensor right = pair->right->weight.detach().clone();
+    pair->right->weight.set_requires_grad(false);
+    for (int step = 0; step < 2; ++step) {
+      const at::Tensor left = pair->left->weight.detach().clone();
+      train(*engine, *pair, 2.0);
+      EXPECT_TRUE(at::equal(pair->right->weight, right)) << optimizer << ", step " << step;
+      EXPECT_FALSE(at::equal(pair->left->weight, left));
+      EXPECT_EQ(engine->memory().at("states") < states, step == 1) << optimizer;
+    }
+    pair->right->weight.set_requires_grad(true);
+    train(*engine, *pair, 2.0);
+    EXPECT_FALSE(at::equal(pair->right->weight, right)) << "unfrozen at once";
+  }
+}
+
+TEST(TrainingEngine, ZeroGradForgetsAStrayBackwardAndKeepsAnAccumulationThatWasCounted) {
+  for (const int stage : {0, 1, 2, 3}) {
+    Line line;
+    const auto engine = make_engine(line.model, {.stage = stage, .accumulation = 2});
+    line.loss(*engine, 100.0).backward();  // as another engine's backward does
+    engine->zero_grad();
+    line.step(*engine, 1.0);
+    engine->zero_grad();
+    line.step(*engine, 3.0);
+    EXPECT_DOUBLE_EQ(engine->global_grad_norm().value(), 4.0) << "stage " << stage;
+  }
+}
+
 TEST(TrainingEngine, LambsBuffersHaveALineOfTheirOwn) {
   Line line;
   const auto engine = make_engine(line.model, {.optimizer = R"({"type": "Lamb", "params": {"lr": 0.01}})"});

@@ -118,7 +118,7 @@ def case_a_gan_of_two_engines_equals_one_process() -> None:
             assert_equal((stages, freezes), net, other)
 
 
-# --- actor, critic, reference and reward -------------------------------------------------------------------------------
+# --- actor, critic, reference and reward -----------------------------------------------------------------------------
 
 WORDS, LENGTH = 13, 6
 
@@ -171,7 +171,9 @@ def log_probabilities(logits: torch.Tensor, words: torch.Tensor) -> torch.Tensor
 class Experience:
     """What a PPO step learns from: words, their old probabilities, advantages and returns."""
 
-    def __init__(self, actor: Answers, critic: Answers, reference: Answers, reward: Answers, prompt: torch.Tensor) -> None:
+    def __init__(
+        self, actor: Answers, critic: Answers, reference: Answers, reward: Answers, prompt: torch.Tensor
+    ) -> None:
         self.words = generate(actor, prompt)
         with torch.no_grad():
             self.old = log_probabilities(actor(self.words), self.words)
@@ -236,7 +238,8 @@ def case_generating_between_steps_changes_nothing() -> None:
         engine = initialize(net, settings_of(stage), optimizer=adam(net.parameters()))
         losses = []
         for step in range(STEPS):
-            words = torch.randint(0, WORDS, (3, LENGTH), generator=torch.Generator().manual_seed(step + 7 * dist.get_rank()))
+            generator = torch.Generator().manual_seed(step + 7 * dist.get_rank())
+            words = torch.randint(0, WORDS, (3, LENGTH), generator=generator)
             loss = -log_probabilities(engine(words), words).mean()
             if generates:  # between forward and backward too
                 engine.eval()

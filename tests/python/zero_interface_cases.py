@@ -320,6 +320,20 @@ def case_weights_are_written_in_files_of_a_bounded_size() -> None:
     on_first_rank(check)
 
 
+def case_the_command_line_converts() -> None:
+    folder, expected = saved(1, frozen=True)
+
+    def check() -> None:
+        out = Path(folder) / "out"
+        options = ["--exclude_frozen_parameters", "--safe_serialization", "--dtype", "bf16", "-t", "global_step2"]
+        zero_to_fp32.main([folder, str(out), *options])
+        found = read(out / "model.safetensors")
+        assert found.keys() == {name for name in expected if not name.startswith(("blocks.0", "head"))}
+        assert torch.equal(found["norm.weight"], expected["norm.weight"].bfloat16())
+
+    on_first_rank(check)
+
+
 def read(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".bin":
         return torch.load(path, weights_only=True)

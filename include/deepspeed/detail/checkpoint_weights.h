@@ -19,7 +19,7 @@ struct CheckpointWeight {
   std::string name;
   std::vector<int64_t> shape;
   c10::ScalarType type = c10::ScalarType::Float;
-  std::string owner;        ///< the name that it is tied to; its own where it is not
+  std::string owner;  ///< the name that it is tied to; its own where it is not
   bool is_buffer = false;
   bool is_trained = false;  ///< the checkpoint has a master weight or moments of it
 };

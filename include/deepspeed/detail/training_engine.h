@@ -179,6 +179,9 @@ class DS_API TrainingEngine {
   /// Bytes that this rank holds by role (parameters, gradients, states, slots, scratch), and what the formula says of
   /// all but scratch: buffers that LAMB and external optimizers keep.
   std::map<std::string, double> memory() const;
+  /// Collectives of whole units since the present layout began: "gathers" of parameters, how many of those an operator
+  /// "waited_for", "reductions" of gradients.
+  std::map<std::string, int64_t> collectives() const;
   std::vector<std::string> unit_names() const;
   /// Paths of the modules that are one unit each: those of the description, and those that the config names.
   const std::vector<std::string>& leaf_modules() const;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import logging
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Union
 import torch
 from torch.optim import Optimizer
 
-from deepspeed import _C, comm
+from deepspeed import _C
 from deepspeed.errors import DeepSpeedConfigError
-from deepspeed.runtime import lr_schedules, script_place
+from deepspeed.runtime import lr_schedules
 from deepspeed.runtime.external_optimizer import ExternalStep
 from deepspeed.runtime.model_description import describe
 from deepspeed.runtime.optimizer_adapter import EXTERNAL, ConfiguredOptimizer
@@ -43,6 +44,11 @@ def follow_log_level(level: str | None) -> None:
         logger.setLevel(getattr(logging, level.upper()))
     current = logger.getEffectiveLevel()
     _C.set_log_level({10: "debug", 20: "info", 40: "error", 50: "critical"}.get(current, "warning"))
+    _send_messages_to_logger()
+
+
+@functools.lru_cache(maxsize=None)
+def _send_messages_to_logger() -> None:  # once: the function is kept for good
     _C.set_log_sink(lambda name, text: logger.log(getattr(logging, name.upper()), "%s", text))
 
 
@@ -94,13 +100,8 @@ def make_core(engine: DeepSpeedEngine, text: str) -> tuple[_C.TrainingEngine, Ex
         raise ValueError(
             "[deepspeed.initialize] LBFGS evaluates the loss several times a step: no engine.step() can run it."
         )
-    group = gather_group = None
-    if engine.dp_world_size > 1:
-        script_place.watch()
-        ranks = comm.get_all_ranks_from_group(engine.data_parallel_group) if engine.mpu is not None else None
-        group = comm.new_group(ranks)  # of the engine's own: its messages are counted
-        gather_group = comm.new_group(ranks) if engine.zero_optimization_partition_weights() else None
-    core = _C.TrainingEngine(describe(engine.module, groups, kernel, numbers), text, group, gather_group)
+    description = describe(engine.module, groups, kernel, numbers)
+    core = _C.TrainingEngine(description, text, engine.groups.reductions, engine.groups.gathers)
     if engine.basic_optimizer is None or kernel != EXTERNAL:
         return core, None
     external = ExternalStep(engine.basic_optimizer, dict(engine.module.named_parameters()))

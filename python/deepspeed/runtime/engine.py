@@ -31,6 +31,7 @@ from deepspeed.runtime import (
 )
 from deepspeed.runtime.config_queries import ConfigQueries
 from deepspeed.runtime.construction import DeepSpeedOptimizerCallable, DeepSpeedSchedulerCallable
+from deepspeed.runtime.engine_groups import EngineGroups
 from deepspeed.runtime.forward_events import ForwardEvents
 from deepspeed.runtime.gradient_collectives import MEMORY_OPT_ALLREDUCE_SIZE
 from deepspeed.runtime.input_cast import cast_inputs
@@ -99,6 +100,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         earlier = live_engines.engines_over(model)
         for engine in earlier:  # a second Trainer of one model, say: the model is the new engine's from here on
             engine.core.hand_over()
+        self.groups = EngineGroups(self)
         self.core, self.external_step = construction.make_core(self, text)
         for engine in earlier:
             logger.info("an earlier engine's parameters were taken over by a new one: it cannot train any more")
@@ -200,8 +202,9 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.allreduce_gradients()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drops `.grad` of all parameters, and at the start of a window of micro-batches the engine's gradients too: those
-        of another engine's backward through this model, say. Accumulation that has begun goes on. Every rank calls it."""
+        """Drops `.grad` of all parameters, and at the start of a window of micro-batches the engine's gradients too:
+        those of another engine's backward through this model, say. Accumulation that has begun goes on. Every rank
+        calls it."""
         self.core.zero_grad()
         for parameter in self.module.parameters():
             parameter.grad = None
@@ -219,6 +222,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
     get_global_grad_norm = progress.get_global_grad_norm
     get_lr, get_type, get_mom = progress.get_lr, progress.get_type, progress.get_mom
     get_data_types, get_wall_clock_timers = progress.get_data_types, progress.get_wall_clock_timers
+    collectives = progress.collectives
     memory, print_effective_config = progress.memory, progress.print_effective_config
 
     train_batch_size = batch_sizes.train_batch_size
@@ -276,6 +280,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self._forward_events.detach()
         self._structure_watch.detach()
         end_core()
+        self.groups.end()
         self.sharding.detach()
         if self._gc_hold is not None:
             self._gc_hold()

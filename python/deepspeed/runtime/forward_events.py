@@ -16,8 +16,8 @@ from deepspeed.runtime.own_hook import OwnHook
 class ForwardEvents:
     """The root's hook stays; the others only tell the first forward's order, from which reductions are ordered.
 
-    The hooks hold this object weakly: they fall silent when the engine that owns it is gone. Of a model that
-    torch.compile has a part in, the others go before anything is traced: registration order then stands for forward's.
+    The hooks hold this object weakly and go when the engine that owns it is gone. Of a model that torch.compile has a
+    part in, the inner ones go before anything is traced: registration order then stands for forward's.
     """
 
     def __init__(self, module: nn.Module, core: Any) -> None:
@@ -35,6 +35,7 @@ class ForwardEvents:
             modules[index].register_forward_pre_hook(OwnHook(_event(this, index)))  # type: ignore[arg-type]
             for index in self._indices
         ]
+        weakref.finalize(self, _remove_all, self._root_hook, self._hooks)
         self._is_attached = True
 
     def detach(self) -> None:
@@ -101,6 +102,12 @@ def _root_event(events: Any) -> Callable[..., None]:
 def _may_have_hook(module: nn.Module) -> bool:
     """It owns parameters, and is no TorchScript, which refuses hooks."""
     return next(module.parameters(recurse=False), None) is not None and not isinstance(module, torch.jit.ScriptModule)
+
+
+def _remove_all(root: Any, others: list[Any]) -> None:
+    root.remove()
+    while others:
+        others.pop().remove()
 
 
 def _event(events: Any, index: int) -> Callable[..., None]:

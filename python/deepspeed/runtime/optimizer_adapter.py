@@ -137,7 +137,7 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
             setattr(each, "_opt_called", True)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """The same as engine.zero_grad(): drops `.grad`, and what the engine holds where no micro-batch is counted yet."""
+        """As engine.zero_grad(): drops `.grad`, and what the engine holds where no micro-batch is counted yet."""
         self.engine.core.zero_grad()
         for group in self.param_groups:
             for parameter in group["params"]:

@@ -73,6 +73,12 @@ def report_progress(engine: DeepSpeedEngine) -> None:
         )
 
 
+def collectives(engine: DeepSpeedEngine) -> dict[str, int]:
+    """How many collectives of whole units there were: `gathers` of parameters, how many of those an operator
+    `waited_for`, `reductions` of gradients."""
+    return engine.core.collectives()
+
+
 def memory(engine: DeepSpeedEngine) -> dict[str, float]:
     """Bytes that this rank holds by role, beside what the formula says."""
     return engine.core.memory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -40,6 +41,7 @@ class Sharding:
             mark_sharded(parameter for parameter in self._parameters if _C.is_sharded(parameter))
             mark_whole(parameter for parameter in self._parameters if not _C.is_sharded(parameter))
         self._hooks: list[Any] = sharded_state_dict.attach(module)
+        self._remove_hooks = weakref.finalize(self, _remove_all, self._hooks)
         construction_context.sweep()
 
     def detach(self) -> None:
@@ -47,6 +49,9 @@ class Sharding:
         unmark(parameter for parameter in self._parameters if not _C.is_sharded(parameter))
         if self.parameter_offload is not None:
             self.parameter_offload.detach()
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        self._remove_hooks()
+
+
+def _remove_all(hooks: list[Any]) -> None:
+    while hooks:
+        hooks.pop().remove()

@@ -97,8 +97,8 @@ def safe_update_full_grad_vectorized(
     param_list: Iterable[torch.nn.Parameter],
     update_func: Callable[[torch.Tensor, torch.nn.Parameter], torch.Tensor],
 ) -> None:
-    """Replaces each whole gradient by `update_func(gradient, parameter)`; those that lie together are gathered together.
-    Parameters without a gradient are passed over. Every rank calls it with the same list."""
+    """Replaces each whole gradient by `update_func(gradient, parameter)`; those that lie together are gathered
+    together. Parameters without a gradient are passed over. Every rank calls it with the same list."""
     of_engine: dict[Any, list[tuple[torch.nn.Parameter, str]]] = {}
     for param in param_list:
         if found := _find(param):

@@ -15,7 +15,7 @@ def parse_bytes(size: str | int) -> int:
         return size
     matched = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
     if matched is None or matched[2].upper() not in _UNITS:
-        raise ValueError(f"[deepspeed.utils] max_shard_size: got {size!r}, expected bytes or a size such as 5GB, 500MB.")
+        raise ValueError(f"[deepspeed.utils] max_shard_size: got {size!r}, expected bytes, or a size such as 5GB.")
     return int(float(matched[1]) * _UNITS[matched[2].upper()])
 
 
@@ -29,8 +29,8 @@ class WeightFiles:
 
     @staticmethod
     def plan(weights: Mapping[str, tuple[str, int]], max_bytes: str | int | None, is_safetensors: bool) -> WeightFiles:
-        """`weights`: name to (the name that it is tied to, or its own; bytes). In order; a file is closed where the next
-        tensor would not fit, and one tensor that is too large has a file of its own. Tied names share a file."""
+        """`weights`: name to (the name that it is tied to, or its own; bytes). In order; a file is closed where the
+        next tensor would not fit, and one tensor that is too large has a file of its own. Tied names share a file."""
         limit = None if max_bytes is None else parse_bytes(max_bytes)
         shards: list[list[str]] = []
         shard_of: dict[str, int] = {}  # owner -> shard

@@ -57,8 +57,8 @@ def get_fp32_state_dict_from_zero_checkpoint(
 
 
 def to_torch_tensor(state_dict: Mapping[str, Any], return_empty_tensor: bool = False) -> dict[str, torch.Tensor]:
-    """Reads what `lazy_mode` gave; with `return_empty_tensor` only tensors of the same shape and dtype. Tied names share
-    a tensor."""
+    """Reads what `lazy_mode` gave; with `return_empty_tensor` only tensors of the same shape and dtype. Tied names
+    share a tensor."""
     read: dict[str, torch.Tensor] = {}
     found: dict[str, torch.Tensor] = {}
     for name, value in state_dict.items():
@@ -102,8 +102,8 @@ def convert_zero_checkpoint_to_state_dict(
     tag: str | None = None,
     exclude_frozen_parameters: bool = False,
 ) -> None:
-    """Writes the weights, float32 ones as `dtype`, to pytorch_model.bin or model.safetensors in `output_dir`; where they
-    take more than `max_shard_size` (bytes, or as "5GB"; None: no limit) to several files with an index, as
+    """Writes the weights, float32 ones as `dtype`, to pytorch_model.bin or model.safetensors in `output_dir`; where
+    they take more than `max_shard_size` (bytes, or as "5GB"; None: no limit) to several files with an index, as
     transformers names and reads them. A safetensors file has no tied names: of those only the first is written."""
     lazy = _list_weights(checkpoint_dir, tag, exclude_frozen_parameters)
     if safe_serialization:
@@ -156,7 +156,8 @@ def _write(tensors: dict[str, torch.Tensor], path: str) -> None:
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-def _main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """The command line; `arguments` without the program's name, by default those of the process."""
     parser = argparse.ArgumentParser(description="Whole weights out of a checkpoint folder.")
     parser.add_argument("checkpoint_dir")
     parser.add_argument("output_dir")
@@ -166,7 +167,7 @@ def _main() -> None:
     parser.add_argument("--exclude_frozen_parameters", action="store_true", help="leave out what was not trained")
     parser.add_argument("--dtype", default="float32", choices=sorted(_DTYPES), help="of the written weights")
     parser.add_argument("-d", "--debug", action="store_true", help="has no effect")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     convert_zero_checkpoint_to_state_dict(
         given.checkpoint_dir,
         given.output_dir,
@@ -179,4 +180,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    main()
