@@ -7,18 +7,20 @@ from pathlib import Path
 import pytest
 from case_launch import DEEPSPEED, assert_case, cases_of
 
-    for name in (
-        "any_module",
-        "collective_count",
-        "engine",
-        "engine_checkpoint",
-        "engine_surface",
-        "lifetime",
-        "mixture",
-        "waiting",
-        "zero3",
-        "zero_interface",
-    )
+NAMES = (
+    "any_module",
+    "collective_count",
+    "compile",
+    "engine",
+    "engine_checkpoint",
+    "engine_surface",
+    "lifetime",
+    "mixture",
+    "waiting",
+    "zero3",
+    "zero_interface",
+)
+FILES = [Path(__file__).with_name(f"{name}_cases.py") for name in NAMES]
 CASES = cases_of(FILES)
 
 pytestmark = pytest.mark.native

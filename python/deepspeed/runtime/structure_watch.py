@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Any
 
@@ -23,12 +24,8 @@ class StructureWatch:
             registration.register_module_parameter_registration_hook(lambda *what: _tell(this, *what)),
             registration.register_module_module_registration_hook(lambda *what: _tell(this, *what)),
         ]
-
-    def detach(self) -> None:
-        """Looks no more."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        self.detach = weakref.finalize(self, _remove_all, self._hooks)  # looks no more; also when the engine is dropped
+        self.detach.atexit = False
 
     def registered(self, owner: nn.Module, name: str, child: Any) -> None:
         """`child`, a parameter, a module or None, is becoming `owner.name`."""
@@ -50,9 +47,11 @@ class StructureWatch:
         return known is not None and known() is parameter
 
 
+def _remove_all(hooks: list[Any]) -> None:
+    for hook in hooks:
+        hook.remove()
+
+
 def _tell(watch: Any, owner: nn.Module, name: str, child: Any) -> None:
-    try:
-        registered = watch.registered
-    except ReferenceError:  # the engine went without detach()
-        return
-    registered(owner, name, child)
+    with contextlib.suppress(ReferenceError):  # the engine is going
+        watch.registered(owner, name, child)
