@@ -53,8 +53,7 @@ void InitShards::add_without_values(const std::vector<tensor::NamedParameter>& p
 int64_t InitShards::sweep() {
   int64_t kept = 0;
   for (int parameter = 0; parameter < static_cast<int>(store_.parameters().size()); ++parameter) {
-    const bool has_owner = store_.parameters()[parameter].tensor.use_count() > 1;  // somebody beside the store
-    if (binder_->keeps(parameter) && has_owner) {
+    if (binder_->keeps(parameter)) {
       ++kept;
     } else if (store_.units()[store_.location(parameter).unit].released) {
       binder_->drop(parameter);

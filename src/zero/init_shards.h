@@ -25,8 +25,7 @@ class InitShards {
   /// more than one rank.
   void add_without_values(const std::vector<tensor::NamedParameter>& parameters);
 
-  /// Frees the shards of parameters that an engine took over or that nobody has any more. Returns how many it still
-  /// keeps.
+  /// Frees the shards of parameters that an engine took over. Returns how many it still keeps.
   int64_t sweep();
 
  private:

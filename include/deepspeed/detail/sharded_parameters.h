@@ -45,7 +45,7 @@ class DS_API ShardedInit {
   /// they may be expanded from one element. Requires more than one rank.
   void add_without_values(const std::vector<std::pair<std::string, at::Tensor>>& parameters);
 
-  /// Frees the shards of parameters that an engine took over or nobody has any more; how many are still kept.
+  /// Frees the shards of parameters that an engine took over; how many are still kept.
   int64_t sweep();
 
  private:

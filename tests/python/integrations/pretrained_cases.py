@@ -281,6 +281,24 @@ def case_any_class_and_its_missing_parameters() -> None:
     assert bool((load_pretrained(Scaled(), str(FOLDER / "plain")).scale == 1).all())
 
 
+def case_a_tied_weight_that_the_files_hold_twice_is_tied() -> None:
+    single = make_llama(tie_word_embeddings=True)
+    both = {**single.state_dict(), "lm_head.weight": single.lm_head.weight.detach().clone()}  # as old files have it
+    folder = saved("both", single)
+    if dist.get_rank() == 0:
+        save_file(both, Path(folder, "model.safetensors"))
+    dist.barrier()
+    model = load_pretrained(LlamaForCausalLM, folder)
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    assert_same(model, single)
+    if dist.get_rank() == 0:
+        save_file({**both, "lm_head.weight": both["lm_head.weight"] + 1}, Path(folder, "model.safetensors"))
+    dist.barrier()
+    apart = load_pretrained(LlamaForCausalLM, folder)  # transformers then ties nothing
+    assert torch.equal(apart.lm_head.weight.detach().clone(), single.lm_head.weight + 1)
+    assert torch.equal(apart.model.embed_tokens.weight.detach().clone(), single.lm_head.weight)
+
+
 def case_one_rank_gets_ordinary_parameters() -> None:
     expected = make_llama(tie_word_embeddings=True)
     folder = saved("alone", expected)

@@ -157,7 +157,7 @@ def open_shards(group: Any, dtype: torch.dtype | None) -> tuple[_C.ShardedInit |
 
 
 def sweep() -> None:
-    """Frees the shards of parameters that engines took over or that nobody has any more."""
+    """Frees the shards of parameters that engines took over."""
     _alive[:] = [shards for shards in _alive if shards.sweep() > 0]
 
 
