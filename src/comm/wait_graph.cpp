@@ -191,7 +191,8 @@ std::string describe_absence(const WaitState& mine, const std::vector<AbsentRank
   const char* joint = " for rank ";
   for (const AbsentRank& each : absent) {
     text += concat(joint, each.rank);
-    text += each.state ? concat(", which waits in ", each.state->wait.what) : ", which is in no collective";
+    text +=
+        each.state ? concat(", which waits in ", each.state->wait.what) : ", which waits in no collective known here";
     joint = "; and for rank ";
   }
   return text;

@@ -2,6 +2,7 @@
 // a store that does not answer.
 #include "comm/wait_watch.h"
 
+#include <pthread.h>
 #include <unistd.h>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -129,6 +130,7 @@ class WaitWatch {
 
   void run() {
     const BrokenPipeIsAnError guard;
+    ::pthread_setname_np(::pthread_self(), "wait watch");
     WaitBoard board;
     std::unique_lock lock(mutex_);
     while (!stopping_) {
