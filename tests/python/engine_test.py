@@ -9,7 +9,7 @@ from case_launch import DEEPSPEED, assert_case, cases_of
 
 FILES = [
     Path(__file__).with_name(f"{name}_cases.py")
-    for name in ("engine", "engine_checkpoint", "engine_surface", "zero3")
+    for name in ("engine", "engine_checkpoint", "engine_surface", "zero3", "compile")
 ]
 CASES = cases_of(FILES)
 

@@ -32,6 +32,7 @@ class ForwardEvents:
         self._root_hook: Any = module.register_forward_pre_hook(_root_event(this))
         self._hooks = [modules[index].register_forward_pre_hook(_event(this, index)) for index in self._indices]
         self._is_attached = True
+        compilation.prepare_inductor()
 
     def detach(self) -> None:
         """Removes all hooks."""
