@@ -37,6 +37,7 @@ class ForwardEvents:
         ]
         weakref.finalize(self, _remove_all, self._root_hook, self._hooks)
         self._is_attached = True
+        compilation.prepare_inductor()
 
     def detach(self) -> None:
         """Removes all hooks."""

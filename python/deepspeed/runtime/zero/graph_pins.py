@@ -19,20 +19,37 @@ from torch import fx
 from torch._dynamo.exc import SkipFrame
 from torch._guards import TracingContext
 from torch._inductor import config, custom_graph_pass
+from torch._inductor.lowering import fallback_handler, register_lowering
+from torch._inductor.virtualized import V
 
 from deepspeed import _C
 from deepspeed.utils.log import log_dist_once
 
 _INPUT = re.compile(r"primals_([1-9]\d*)|arg(\d+)_1")
-_PRODUCTS = frozenset(
-    ("mm", "addmm", "bmm", "baddbmm", "_scaled_mm", "_int_mm", "convolution", "convolution_backward")
-)
+_PRODUCTS = frozenset(("mm", "addmm", "bmm", "baddbmm", "_scaled_mm", "_int_mm", "convolution", "convolution_backward"))
 _VIEWS = frozenset(
     ("t", "permute", "transpose", "view", "reshape", "expand", "slice", "select", "split", "split_with_sizes", "chunk")
     + ("narrow", "unbind", "unsqueeze", "squeeze", "alias", "detach", "as_strided", "numpy_T", "mT")
 )
 # Newer ones pass `is_inference`, which a pass that was there before may want.
 _Pass: Any = getattr(custom_graph_pass, "CustomInferenceAwareGraphPass", custom_graph_pass.CustomGraphPass)
+
+
+def _lowering_of(operator: Any) -> Any:
+    """Inductor computes what reads a changed tensor before it changes, but of a fallback thinks of it too late: after
+    the fallback is in its list. So it is told first."""
+    fall_back = fallback_handler(operator)
+
+    def lower(weights: list[Any], order: Any, *written: Any) -> Any:
+        for changed in (*weights, order):
+            V.graph.mark_buffer_mutated(changed.get_name())
+        return fall_back(weights, order, *written)
+
+    return lower
+
+
+for _operator in (torch.ops.deepspeed.pin.default, torch.ops.deepspeed.unpin.default):
+    register_lowering(_operator, type_promotion_kind=None)(_lowering_of(_operator))
 
 
 def install() -> None:
@@ -92,15 +109,15 @@ class _Stretch:
             self.weights[weight] = writes or self.weights.get(weight, False)
 
 
-def _weights_of(graph: fx.Graph) -> dict[int, fx.Node]:
-    """The inputs that may be sharded parameters or views of them, by the storage of their example value."""
+def _weights_of(graph: fx.Graph) -> dict[int, list[fx.Node]]:
+    """The inputs that may be sharded parameters or views of them, by the storage of their example values."""
     metadata = getattr(TracingContext.try_get(), "fw_metadata", None)
     if metadata is None:
         return {}
     leaves = {i for i, info in enumerate(metadata.input_info) if info.is_leaf and info.requires_grad}
     weights = leaves.union(metadata.static_input_indices)
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    found = {}
+    found: dict[int, list[fx.Node]] = {}
     for node in inputs:
         storage, match = _storage(node), _INPUT.fullmatch(node.name)
         if storage is None:
@@ -112,7 +129,7 @@ def _weights_of(graph: fx.Graph) -> dict[int, fx.Node]:
         else:  # otherwise the body of a higher-order operator, whose inputs have such names too
             is_weight = len(inputs) == len(metadata.input_info) and int(match[2]) in weights
         if is_weight:
-            found[storage] = node
+            found.setdefault(storage, []).append(node)
     return found
 
 
@@ -127,7 +144,7 @@ def _storage(node: fx.Node) -> int | None:
     return value.untyped_storage()._cdata if isinstance(value, torch.Tensor) else None
 
 
-def _stretches(graph: fx.Graph, weights: dict[int, fx.Node]) -> Iterator[_Stretch]:
+def _stretches(graph: fx.Graph, weights: dict[int, list[fx.Node]]) -> Iterator[_Stretch]:
     """From the first use of a weight to the last one before the next matrix product, that included."""
     stretch: _Stretch | None = None
     for node in graph.nodes:
@@ -142,13 +159,16 @@ def _stretches(graph: fx.Graph, weights: dict[int, fx.Node]) -> Iterator[_Stretc
         yield stretch
 
 
-def _uses(node: fx.Node, weights: dict[int, fx.Node]) -> dict[fx.Node, bool]:
+def _uses(node: fx.Node, weights: dict[int, list[fx.Node]]) -> dict[fx.Node, bool]:
     """The weights whose data the node reads or writes, and whether it writes them. A view does neither."""
     written = _written_arguments(node)
     if not written and _storage(node) in weights:
         return {}
-    stored = [(each, _storage(each)) for each in node.all_input_nodes]
-    return {weights[storage]: each in written for each, storage in stored if storage in weights}
+    uses: dict[fx.Node, bool] = {}
+    for each in node.all_input_nodes:
+        for weight in weights.get(_storage(each) or 0, []):
+            uses[weight] = each in written or uses.get(weight, False)
+    return uses
 
 
 def _written_arguments(node: fx.Node) -> set[Any]:
