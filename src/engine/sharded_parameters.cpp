@@ -31,6 +31,12 @@ Indices by_binder(const std::vector<at::Tensor>& parameters) {
 
 bool is_sharded(const at::Tensor& tensor) { return tensor::watcher_of(tensor).listener != nullptr; }
 
+at::Tensor parameter_of(const at::Tensor& tensor) {
+  const tensor::Watcher watcher = tensor::watcher_of(tensor);
+  const auto binder = std::dynamic_pointer_cast<zero::Binder>(watcher.listener);
+  return binder ? binder->store().parameters()[watcher.index].tensor : tensor;
+}
+
 void hold(const std::vector<at::Tensor>& parameters) {
   for (const auto& [binder, indices] : by_binder(parameters)) binder->hold(indices);
 }

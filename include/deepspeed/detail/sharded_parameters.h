@@ -21,6 +21,9 @@ namespace deepspeed::detail {
 /// Whether `tensor` is a sharded parameter of a live engine or of ShardedInit.
 DS_API bool is_sharded(const at::Tensor& tensor);
 
+/// The parameter that a sharded `tensor` is, or is a view of (detach(), what state_dict() has); else `tensor` itself.
+DS_API at::Tensor parameter_of(const at::Tensor& tensor);
+
 /// Gives each sharded parameter a buffer of its own with its whole value until let_go(), which sends rank `root`'s values
 /// to all (root >= 0) and keeps what was written. May nest. Tensors that are not sharded are passed over.
 DS_API void hold(const std::vector<at::Tensor>& parameters);
