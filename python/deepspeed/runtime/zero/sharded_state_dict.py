@@ -4,9 +4,9 @@
 state_dict=accelerator.get_state_dict(engine))`. On all ranks but the first that state dict is None, and
 `save_pretrained` then asks the model for its own, which nobody writes; the first rank has one and does not come. So
 between a consolidated state dict and the next micro-batch, `state_dict()` inside a `save_pretrained` that was told
-`is_main_process=False` gathers nothing. Where `save_pretrained` asks for itself, the state dict is empty: transformers 4
-writes what it has on every rank, over the first rank's file. Elsewhere (PEFT picks out names first) it has tensors without
-data (device meta), which cannot be written.
+`is_main_process=False` gathers nothing. Where `save_pretrained` itself asks, the state dict is empty: transformers 4
+writes what it has on every rank, over the first rank's file. Elsewhere (PEFT picks out names first) it has tensors
+without data (device meta), which cannot be written.
 """
 
 from __future__ import annotations
