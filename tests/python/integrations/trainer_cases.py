@@ -276,6 +276,7 @@ def case_predict_with_generate() -> None:
             use_cpu=True,
             deepspeed=auto_config(stage, stage3_param_persistence_threshold=0),
             predict_with_generate=True,
+            warmup_steps=1,
             per_device_train_batch_size=2,
             per_device_eval_batch_size=2,
             max_steps=3,
