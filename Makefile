@@ -33,7 +33,7 @@ test: build-tests  ## every test
 	@scripts/test
 
 test-all: build-tests  ## the long matrices too
-	@scripts/setup test
+	@scripts/setup test-all
 	@scripts/test --all
 
 demo: build  ## fine-tune SmolLM2-135M on real text, two ranks, ZeRO-2

@@ -14,6 +14,7 @@ void bind_sharded_parameters(py::module_& module) {
   using release_gil = py::call_guard<py::gil_scoped_release>;
   module.def("is_sharded", &detail::is_sharded, py::arg("tensor"));
   module.def("is_any_sharded", &detail::is_any_sharded);
+  module.def("parameter_of", &detail::parameter_of, py::arg("tensor"));
   module.def("hold", &detail::hold, py::arg("parameters"), release_gil());
   module.def("let_go", &detail::let_go, py::arg("parameters"), py::arg("root"), release_gil());
   py::class_<detail::ShardedInit>(module, "ShardedInit")

@@ -75,3 +75,14 @@ install_build_list() {
   keep_wheels
   PIP_NO_INDEX=1 install_list build --find-links .deps/wheels
 }
+
+# Packages that only some tests see, with .venv/beside/name in PYTHONPATH: there they stand before those of .venv/, which
+# stay as they are. The list names all that it needs.
+install_beside() {  # name: installs requirements/test_name.txt once per content
+  local list="requirements/test_$1.txt" folder=".venv/beside/$1"
+  if cmp -s "$list" "$folder/.installed"; then return; fi
+  say "Python packages for $1, into $folder"
+  rm -rf "$folder"
+  pip install --no-deps --target "$folder" -r "$list"
+  cp "$list" "$folder/.installed"
+}

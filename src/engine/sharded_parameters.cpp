@@ -39,6 +39,12 @@ bool is_sharded(const at::Tensor& tensor) { return tensor::watcher_of(tensor).li
 
 bool is_any_sharded() { return tensor::is_any_watched(); }
 
+at::Tensor parameter_of(const at::Tensor& tensor) {
+  const tensor::Watcher watcher = tensor::watcher_of(tensor);
+  const auto binder = std::dynamic_pointer_cast<zero::Binder>(watcher.listener);
+  return binder ? binder->store().parameters()[watcher.index].tensor : tensor;
+}
+
 void hold(const std::vector<at::Tensor>& parameters) {
   for (const auto& [binder, indices] : by_binder(parameters)) binder->hold(indices);
 }

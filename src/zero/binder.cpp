@@ -253,7 +253,7 @@ int Binder::victim() const {
 }
 
 bool Binder::is_needed_later(int a, int b) const {
-  const UnitTrace& trace = traces_.at(with_gradients_);
+  const UnitTrace& trace = traces_[with_gradients_];
   const size_t distance_a = trace.distance(a);
   const size_t distance_b = trace.distance(b);
   return distance_a != distance_b ? distance_a > distance_b : units_[a].last_use < units_[b].last_use;

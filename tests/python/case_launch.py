@@ -22,9 +22,10 @@ def cases_of(files: Iterable[Path]) -> list[tuple[Path, str]]:
     return [(file, name) for file in files for name in _names(file)]
 
 
-def assert_case(file: Path, name: str, launch: tuple[str, ...]) -> None:
-    """The case ended well on both ranks; `launch` is the command that starts them."""
-    for rank, outcome in enumerate(_results_of(file, launch)):
+def assert_case(file: Path, name: str, launch: tuple[str, ...], packages: Path | None = None) -> None:
+    """The case ended well on both ranks; `launch` is the command that starts them, `packages` a folder of packages that
+    stand before the environment's."""
+    for rank, outcome in enumerate(_results_of(file, launch, packages)):
         assert outcome.get(name, "did not run: an earlier case failed") == "ok", f"rank {rank}: {outcome.get(name)}"
 
 
@@ -33,9 +34,10 @@ def _names(file: Path) -> list[str]:
 
 
 @functools.lru_cache(maxsize=None)
-def _results_of(file: Path, launch: tuple[str, ...]) -> list[dict[str, str]]:
+def _results_of(file: Path, launch: tuple[str, ...], packages: Path | None = None) -> list[dict[str, str]]:
     """{case: outcome} of both ranks; the launch's output in place of outcomes where a rank wrote none."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+    folders = [str(HERE), *([str(packages)] if packages else []), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     with tempfile.TemporaryDirectory(prefix=file.stem) as folder:
         command = [*launch, str(file), folder]
         try:

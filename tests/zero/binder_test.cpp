@@ -180,6 +180,16 @@ TEST(Binder, HeldParametersAreWholeAndRankZerosChangesReachAll) {
   });
 }
 
+TEST(Binder, MoreUnitsThanSlotsAreHeldBeforeAnythingWasUsed) {
+  run_on_ranks(2, [](RankContext& context) {
+    Bench bench(context, {32, 32, 32, 32});
+    bench.binder->hold({0, 1, 2, 3});
+    for (int index = 0; index < 4; ++index) EXPECT_EQ(bench.sum(index), static_cast<float>((index + 1) * 32));
+    bench.binder->let_go({0, 1, 2, 3}, -1);
+    EXPECT_EQ(bench.binder->statistics().grown_slots, 0);
+  });
+}
+
 TEST(Binder, AReplacedParameterIsCutIntoShardsAgain) {
   run_on_ranks(2, [](RankContext& context) {
     Bench bench(context, {32, 32});

@@ -21,6 +21,9 @@ namespace deepspeed::detail {
 /// Whether `tensor` is a sharded parameter of a live engine or of ShardedInit.
 DS_API bool is_sharded(const at::Tensor& tensor);
 
+/// The parameter that a sharded `tensor` is, or is a view of (detach(), what state_dict() has); else `tensor` itself.
+DS_API at::Tensor parameter_of(const at::Tensor& tensor);
+
 /// Whether the process has any such parameter.
 DS_API bool is_any_sharded();
 

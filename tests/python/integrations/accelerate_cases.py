@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DeepSpeedPlugin, DummyOptim, DummyScheduler, InitProcessGroupKwargs
 from case_support import FOLDER, run_cases
-from hf_support import Tokens, make_llama
+from hf_support import Tokens, batch, make_llama
 from torch.utils.data import DataLoader
 
 import deepspeed
@@ -204,6 +204,50 @@ def case_two_engines() -> None:
         loss = torch.nn.functional.mse_loss(engine(**each).logits, wanted + 1)
         accelerator.backward(loss)
         optimizer.step()
+
+
+def case_two_trained_models_in_one_checkpoint() -> None:
+    plugins = {"first": make_plugin(2), "second": make_plugin(3)}
+    for plugin in plugins.values():
+        plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = 2
+    accelerator = make_accelerator(plugins)
+    first = prepare(accelerator)
+    accelerator.state.select_deepspeed_plugin("second")
+    model = make_llama(num_hidden_layers=1)
+    second, other = accelerator.prepare(model, torch.optim.AdamW(model.parameters(), lr=1e-2))
+    assert [each.zero_optimization_stage() for each in (first[0], second)] == [2, 3]
+
+    def train_both() -> list[float]:
+        losses = []
+        for engine, optimizer in ((first[0], first[1]), (second, other)):
+            for step in range(2):
+                loss = engine(**batch(step, dist.get_rank())).loss
+                engine.backward(loss)  # Accelerate's own backward knows one engine
+                engine.step()
+                losses.append(loss.item())
+        return losses
+
+    train_both()
+    folder = FOLDER / "both"
+    accelerator.save_state(str(folder))
+    assert (folder / "pytorch_model").is_dir() and (folder / "pytorch_model_1").is_dir()
+    expected = train_both()
+    accelerator.load_state(str(folder))
+    assert train_both() == expected
+
+
+def case_gather_for_metrics_leaves_out_what_filled_the_last_batch() -> None:
+    for stage in (2, 3):
+        accelerator = make_accelerator(make_plugin(stage))
+        parts = prepare(accelerator)
+        loader = accelerator.prepare(DataLoader(Tokens(7, seed=3), batch_size=2))
+        rows = []
+        for each in loader:
+            with torch.no_grad():
+                logits = parts[0](**each).logits
+            rows.append(accelerator.gather_for_metrics((each["input_ids"], logits))[0])
+        assert torch.equal(torch.cat(rows), Tokens(7, seed=3).rows)
+        accelerator.free_memory()
 
 
 run_cases(globals())

@@ -1,13 +1,17 @@
-"""What the Hugging Face cases share: tiny models built from configs, random tokens, the config of their documentation."""
+"""What the Hugging Face cases share: tiny models, random tokens, the config of their documentation, a Trainer."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from typing import Any
+import os
+from typing import Any, Iterator
 
 import torch
+from accelerate.state import AcceleratorState
+from case_support import FOLDER
 from torch.utils.data import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 VOCABULARY = 64
 SIZES: dict[str, Any] = {
@@ -82,3 +86,53 @@ def auto_config(stage: int, **zero: Any) -> dict[str, Any]:
     config = copy.deepcopy(_AUTO)
     config["zero_optimization"].update({"stage": stage, **zero})
     return config
+
+
+def make_trainer(name: str, config: Any, model: Any = None, **more: Any) -> Trainer:
+    """4 steps of 2 micro-batches on 2 ranks, over all 32 rows once."""
+    args = TrainingArguments(
+        output_dir=str(FOLDER / name),
+        use_cpu=True,
+        deepspeed=config,
+        **{
+            "per_device_train_batch_size": 2,
+            "per_device_eval_batch_size": 4,
+            "gradient_accumulation_steps": 2,
+            "max_steps": 4,
+            "learning_rate": 1e-2,
+            "warmup_steps": 1,
+            "weight_decay": 0.1,
+            "max_grad_norm": 0.5,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "report_to": [],
+            "disable_tqdm": True,
+            **more,
+        },
+    )
+    model = model or make_llama()
+    return Trainer(model=model, args=args, train_dataset=Tokens(), eval_dataset=Tokens(8, seed=1))
+
+
+def train(name: str, config: Any, **more: Any) -> Trainer:
+    trainer = make_trainer(name, config, **more)
+    trainer.train()
+    return trainer
+
+
+def logged(trainer: Trainer, key: str) -> torch.Tensor:
+    return torch.tensor([float(row[key]) for row in trainer.state.log_history if key in row])
+
+
+def assert_close(found: torch.Tensor, expected: torch.Tensor, what: Any, tolerance: float = 1e-5) -> None:
+    assert found.numel() == expected.numel() > 0, (what, found, expected)
+    assert torch.allclose(found, expected, rtol=tolerance, atol=tolerance), (what, found, expected)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Inside, Hugging Face sees one process; before any process group is there."""
+    kept = {name: os.environ.pop(name) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE") if name in os.environ}
+    yield
+    os.environ.update(kept)
+    AcceleratorState._reset_state(reset_partial_state=True)

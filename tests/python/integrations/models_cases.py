@@ -83,6 +83,19 @@ def case_from_pretrained_initializes_what_the_file_lacks() -> None:
     del config
 
 
+def case_views_of_parameters_are_gathered_as_these() -> None:
+    config = HfDeepSpeedConfig(settings())  # so far no engine has the model, and state_dict() gives views
+    model = AutoModelForCausalLM.from_config(llama_config())
+    views = set(model.state_dict().values())
+    assert all(map(_C.is_sharded, views)) and not any(isinstance(each, nn.Parameter) for each in views)
+    with deepspeed.zero.GatheredParameters(views, modifier_rank=0):
+        for parameter in model.parameters():
+            assert parameter.ds_status is deepspeed.zero.ZeroParamStatus.AVAILABLE
+            parameter.data.fill_(dist.get_rank() + 3)
+    assert all(bool((parameter.detach() == 3).all()) for parameter in model.parameters())
+    del config
+
+
 def case_from_config_and_bf16() -> None:
     config = HfDeepSpeedConfig(settings(bf16={"enabled": True}))
     torch.manual_seed(5)
@@ -283,6 +296,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen2": {},
     "qwen3": {"head_dim": 8},
     "gemma2": {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 4},
+    "gemma3_text": {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 4},
 }
 
 

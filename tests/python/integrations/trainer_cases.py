@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import torch
-from accelerate.state import AcceleratorState
 from case_support import FOLDER, run_cases
-from hf_support import Tokens, auto_config, llama_config, make_llama
+from hf_support import (
+    SIZES,
+    Tokens,
+    alone,
+    assert_close,
+    auto_config,
+    llama_config,
+    logged,
+    make_llama,
+    make_trainer,
+    train,
+)
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import (
+    LlamaForCausalLM,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from deepspeed import _C
@@ -22,50 +40,9 @@ from deepspeed.runtime.live_engines import engine_of
 from deepspeed.utils.zero_to_fp32 import load_state_dict_from_zero_checkpoint
 
 
-def make_trainer(name: str, config: Any, model: Any = None, **more: Any) -> Trainer:
-    """4 steps of 2 micro-batches on 2 ranks, over all 32 rows once."""
-    args = TrainingArguments(
-        output_dir=str(FOLDER / name),
-        use_cpu=True,
-        deepspeed=config,
-        **{
-            "per_device_train_batch_size": 2,
-            "per_device_eval_batch_size": 4,
-            "gradient_accumulation_steps": 2,
-            "max_steps": 4,
-            "learning_rate": 1e-2,
-            "warmup_steps": 1,
-            "weight_decay": 0.1,
-            "max_grad_norm": 0.5,
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "report_to": [],
-            "disable_tqdm": True,
-            **more,
-        },
-    )
-    model = model or make_llama()
-    return Trainer(model=model, args=args, train_dataset=Tokens(), eval_dataset=Tokens(8, seed=1))
-
-
 def make_lora() -> PeftModel:
     torch.manual_seed(6)
     return get_peft_model(make_llama(), LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
-
-
-def train(name: str, config: Any, **more: Any) -> Trainer:
-    trainer = make_trainer(name, config, **more)
-    trainer.train()
-    return trainer
-
-
-def logged(trainer: Trainer, key: str) -> torch.Tensor:
-    return torch.tensor([float(row[key]) for row in trainer.state.log_history if key in row])
-
-
-def assert_close(found: torch.Tensor, expected: torch.Tensor, what: Any, tolerance: float = 1e-5) -> None:
-    assert found.numel() == expected.numel() > 0, (what, found, expected)
-    assert torch.allclose(found, expected, rtol=tolerance, atol=tolerance), (what, found, expected)
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -76,18 +53,10 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     return model.state_dict()
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Inside, Hugging Face sees one process; before any process group is there."""
-    kept = {name: os.environ.pop(name) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE") if name in os.environ}
-    yield
-    os.environ.update(kept)
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
 with alone():
     PLAIN = train("plain", None, gradient_accumulation_steps=4)
     PLAIN_WEIGHTS = {name: value.clone() for name, value in PLAIN.model.state_dict().items()}
+    EVALUATED = make_trainer("evaluated", None).evaluate()["eval_loss"]
 
 
 def case_every_stage_equals_a_plain_trainer() -> None:
@@ -217,13 +186,117 @@ def case_resume_from_a_checkpoint() -> None:
 
 
 def case_evaluate_and_predict_without_training() -> None:
-    model = make_llama().eval()
-    expected = [model(**{key: value[None] for key, value in row.items()}).loss for row in Tokens(8, seed=1)]
     trainer = make_trainer("evaluate", auto_config(3))
     found = trainer.evaluate()
     assert all(map(_C.is_sharded, trainer.model.parameters()))
-    assert_close(torch.tensor(found["eval_loss"]), torch.stack(expected).mean().detach(), "evaluate")
+    assert_close(torch.tensor(found["eval_loss"]), torch.tensor(EVALUATED), "evaluate")
     assert trainer.predict(Tokens(8, seed=1)).predictions.shape == (8, 8, 64)
+
+
+def case_every_auto_is_filled_in() -> None:
+    trainer = make_trainer("auto", auto_config(3))
+    trainer.train()
+    config = trainer.deepspeed.config
+    assert config is trainer.accelerator.state.deepspeed_plugin.deepspeed_config and '"auto"' not in json.dumps(config)
+    zero, optimizer, scheduler = (config[key] for key in ("zero_optimization", "optimizer", "scheduler"))
+    width = SIZES["hidden_size"]
+    assert zero["reduce_bucket_size"] == width * width and zero["stage3_param_persistence_threshold"] == 10 * width
+    assert zero["stage3_prefetch_bucket_size"] == int(0.9 * width * width)
+    assert optimizer["params"] == {"lr": 1e-2, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.1}, optimizer
+    filled = scheduler["params"]
+    assert (filled["warmup_max_lr"], filled["warmup_num_steps"], filled["total_num_steps"]) == (1e-2, 1, 4), filled
+    engine = trainer.deepspeed
+    assert engine.train_batch_size() == 8 and engine.train_micro_batch_size_per_gpu() == 2
+    assert engine.gradient_accumulation_steps() == 2 and engine.gradient_clipping() == 0.5
+
+
+def start_on_one_rank() -> dict[str, list[float]]:
+    """What one_rank_trainer.py found in FOLDER; rank 0 starts it while the others wait."""
+    if dist.get_rank() == 0:
+        environment = {name: value for name, value in os.environ.items() if not name.endswith(("RANK", "WORLD_SIZE"))}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        program = [str(Path(sys.executable).parent / "deepspeed"), "--num_gpus", "1", "--no_local_rank"]
+        script = [str(Path(__file__).parent / "one_rank_trainer.py"), str(FOLDER)]
+        command = [*program, "--master_port", port, *script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    dist.barrier()
+    return json.loads((FOLDER / "one_rank.json").read_text())
+
+
+def case_resume_on_another_number_of_ranks() -> None:
+    more = {"save_strategy": "steps", "save_steps": 2}
+    expected = {stage: logged(train(f"two{stage}", auto_config(stage), **more), "loss") for stage in (2, 3)}
+    for name, losses in start_on_one_rank().items():
+        assert_close(torch.tensor(losses), expected[int(name[-1])], f"on one rank: {name}")
+    for stage in (2, 3):
+        again = make_trainer(f"more{stage}", auto_config(stage))
+        again.train(resume_from_checkpoint=str(FOLDER / f"one{stage}" / "checkpoint-2"))
+        assert_close(logged(again, "loss"), expected[stage], (stage, "from one rank to two"))
+
+
+def case_uneven_last_batches() -> None:
+    losses = []
+    for stage in (2, 3):
+        more = {"num_train_epochs": 2, "max_steps": -1, "eval_accumulation_steps": 1}
+        trainer = make_trainer(f"uneven{stage}", auto_config(stage), **more)
+        trainer.train_dataset = Tokens(19)
+        trainer.train()
+        predicted = trainer.predict(Tokens(7, seed=2))
+        assert predicted.predictions.shape == (7, 8, 64)
+        losses.append(torch.cat([logged(trainer, "loss"), torch.tensor(predicted.predictions).flatten()]))
+    assert_close(losses[1], losses[0], "uneven", 1e-4)
+
+
+def case_save_only_model() -> None:
+    for stage in (2, 3):
+        trainer = train(f"only{stage}", auto_config(stage), save_strategy="steps", save_steps=4, save_only_model=True)
+        expected = trainer.model.state_dict()
+        dist.barrier()
+        folder = FOLDER / f"only{stage}" / "checkpoint-4"
+        assert not list(folder.glob("global_step*")) and (folder / "model.safetensors").exists()
+        found = weights_of(folder)
+        assert all(torch.equal(value.cpu(), found[name]) for name, value in expected.items()), stage
+
+
+class Pairs(Tokens):
+    """What is to be generated beside what is read."""
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"input_ids": self.rows[index], "labels": self.rows[index][:4]}
+
+
+def case_predict_with_generate() -> None:
+    found = []
+    for stage in (2, 3):
+        args = Seq2SeqTrainingArguments(
+            output_dir=str(FOLDER / f"t5-{stage}"),
+            use_cpu=True,
+            deepspeed=auto_config(stage, stage3_param_persistence_threshold=0),
+            predict_with_generate=True,
+            warmup_steps=1,
+            per_device_train_batch_size=2,
+            per_device_eval_batch_size=2,
+            max_steps=3,
+            learning_rate=1e-2,
+            logging_steps=1,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        )
+        torch.manual_seed(5)
+        sizes = {"vocab_size": 64, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+        model = T5ForConditionalGeneration(T5Config(**sizes, dropout_rate=0.0, decoder_start_token_id=0))
+        trainer = Seq2SeqTrainer(model=model, args=args, train_dataset=Pairs(16))
+        trainer.train()
+        assert any(map(_C.is_sharded, model.parameters())) == (stage == 3)
+        predicted = trainer.predict(Pairs(8, seed=1))  # whole batches: Seq2SeqTrainer keeps what fills up the last one
+        assert len(predicted.predictions) == 8 and predicted.metrics["test_loss"] > 0
+        found.append((logged(trainer, "loss"), torch.tensor(predicted.predictions)))
+    assert_close(found[1][0], found[0][0], "losses")
+    assert torch.equal(found[1][1], found[0][1])
 
 
 def case_two_trainers_of_one_model() -> None:

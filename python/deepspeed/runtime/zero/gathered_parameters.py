@@ -15,7 +15,7 @@ class GatheredParameters:
     `modifier_rank`'s values go to all; without it every rank keeps what it wrote itself. Every rank enters and leaves.
 
     `params` is a tensor or any iterable, sets included, whose order differs between ranks; None, plain tensors and
-    repetitions in it are passed over.
+    repetitions in it are passed over, and a view of a parameter (what `state_dict()` has) stands for the parameter.
     """
 
     def __init__(
@@ -24,8 +24,9 @@ class GatheredParameters:
         from deepspeed import _C
 
         listed = [params] if isinstance(params, Tensor) or params is None else list(params)
-        sharded = {id(each): each for each in listed if isinstance(each, Tensor) and _C.is_sharded(each)}
-        self._parameters: list[Any] = sorted(sharded.values(), key=lambda each: each.ds_id) if enabled else []
+        sharded = [_C.parameter_of(each) for each in listed if isinstance(each, Tensor) and _C.is_sharded(each)]
+        distinct: dict[int, Any] = {id(each): each for each in sharded}
+        self._parameters = sorted(distinct.values(), key=lambda each: each.ds_id) if enabled else []
         self._gathered: list[Any] = []
         self._root = -1 if modifier_rank is None else modifier_rank
 

@@ -4,7 +4,9 @@
 state_dict=accelerator.get_state_dict(engine))`. On all ranks but the first that state dict is None, and
 `save_pretrained` then asks the model for its own, which nobody writes; the first rank has one and does not come. So
 between a consolidated state dict and the next micro-batch, `state_dict()` inside a `save_pretrained` that was told
-`is_main_process=False` gathers nothing and gives tensors without data (device meta), which cannot be written.
+`is_main_process=False` gathers nothing. Where `save_pretrained` itself asks, the state dict is empty: transformers 4
+writes what it has on every rank, over the first rank's file. Elsewhere (PEFT picks out names first) it has tensors
+without data (device meta), which cannot be written.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _is_left_to_first: Callable[[], bool] = lambda: False
 def attach(module: nn.Module) -> list[Any]:
     """Hooks on every module that owns sharded parameters; every rank calls `state_dict()`. Returns their handles."""
     owners = [each for each in module.modules() if any(map(_C.is_sharded, each.parameters(recurse=False)))]
-    return [
+    hooks = [
         hook
         for each in owners
         for hook in (
@@ -36,6 +38,7 @@ def attach(module: nn.Module) -> list[Any]:
             each.register_state_dict_post_hook(OwnHook(_fill_in)),
         )
     ]
+    return [*hooks, module.register_state_dict_post_hook(_leave_out)] if owners else []
 
 
 @contextlib.contextmanager
@@ -55,13 +58,24 @@ def leave_to_first_rank(still: Callable[[], bool]) -> None:
     _is_left_to_first = still
 
 
-def _saves_nothing_here() -> bool:
+def _saves_nothing_here() -> FrameType | None:
+    """The `save_pretrained` around this call, where it writes nothing; see the note."""
     frame: FrameType | None = sys._getframe(1) if _is_left_to_first() else None
     while frame is not None:
         if frame.f_code.co_name == "save_pretrained" and frame.f_locals.get("is_main_process") is False:
-            return True
+            return frame
         frame = frame.f_back
-    return False
+    return None
+
+
+def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, local_metadata: Any) -> None:
+    """The whole state dict is empty where `save_pretrained` itself asked for it."""
+    saving = _saves_nothing_here()
+    frame: FrameType | None = sys._getframe(1)
+    while saving is not None and frame is not None and frame.f_globals.get("__name__") == nn.Module.__module__:
+        frame = frame.f_back
+    if saving is not None and frame is saving:
+        state.clear()
 
 
 def _put_aside(module: nn.Module, prefix: str, keep_vars: bool) -> None:
