@@ -7,6 +7,7 @@
 #include <string>
 
 #include "comm/direct_exchange.h"
+#include "comm/launch_history.h"
 #include "comm/native_collectives.h"
 #include "deepspeed/error.h"
 #include "support/ranks.h"
