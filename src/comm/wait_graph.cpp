@@ -14,7 +14,7 @@ namespace deepspeed::comm {
 namespace {
 
 constexpr std::string_view kHeader = "deepspeed wait 1";
-constexpr int kMostLinks = 8;
+constexpr size_t kMostLinks = 8;
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts(1);
@@ -49,7 +49,9 @@ bool waits_for(const WaitState& from, const WaitState& to, int rank) {
 
 class RingSearch {
  public:
-  RingSearch(const WaitState& mine, const FindState& find) : mine_(mine), find_(find) {}
+  RingSearch(const WaitState& mine, const FindState& find) : mine_(mine), find_(find) {
+    ring_.reserve(kMostLinks);  // walk() holds references into it
+  }
 
   std::vector<RingLink> run() {
     if (!walk(mine_)) return {};

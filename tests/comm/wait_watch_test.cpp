@@ -199,7 +199,7 @@ TEST(WaitWatch, AProgramEndsWhileAWaitIsPublished) {
     int status = 0;
     ::waitpid(child, &status, 0);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << "status " << status;
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));  // Gloo waits 60
   });
 }
 
