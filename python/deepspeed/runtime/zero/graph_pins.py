@@ -2,8 +2,8 @@
 
 Kernels that Inductor generates take addresses and touch nothing, so that the engine would not gather what they read.
 A pass over each graph says it in two operators (src/tensor/graph_use.h): `deepspeed::pin` before a stretch of the graph
-that uses weights, `deepspeed::unpin` after it. A stretch ends at a matrix product. Inductor fuses nothing across those
-anyway, so that its kernels stay as they were, and what is pinned at once stays small.
+that uses weights, `deepspeed::unpin` after it. A stretch ends at a matrix product. Inductor fuses little across those
+anyway, so that its kernels stay nearly as they were, and what is pinned at once stays small.
 
 Importing this imports Inductor.
 """
@@ -97,14 +97,13 @@ class PinWeights(_Pass):  # type: ignore[misc]
 
 
 class _Stretch:
-    """Consecutive nodes of a graph, of which the first and the last use weights."""
+    """Consecutive nodes of a graph, of which the first uses a weight."""
 
     def __init__(self, first: fx.Node) -> None:
         self.first = self.last = first
         self.weights: dict[fx.Node, bool] = {}  # and whether they are written
 
-    def add(self, node: fx.Node, uses: dict[fx.Node, bool]) -> None:
-        self.last = node
+    def add(self, uses: dict[fx.Node, bool]) -> None:
         for weight, writes in uses.items():
             self.weights[weight] = writes or self.weights.get(weight, False)
 
@@ -145,17 +144,19 @@ def _storage(node: fx.Node) -> int | None:
 
 
 def _stretches(graph: fx.Graph, weights: dict[int, list[fx.Node]]) -> Iterator[_Stretch]:
-    """From the first use of a weight to the last one before the next matrix product, that included."""
+    """From a use of a weight to the next matrix product, that included, or to the graph's end."""
     stretch: _Stretch | None = None
     for node in graph.nodes:
         uses = _uses(node, weights) if node.op == "call_function" else {}
         if uses:
             stretch = stretch or _Stretch(node)
-            stretch.add(node, uses)
+            stretch.add(uses)
         if stretch and _is_product(node):
+            stretch.last = node
             yield stretch
             stretch = None
     if stretch:
+        stretch.last = graph.output_node().prev
         yield stretch
 
 
