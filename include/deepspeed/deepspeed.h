@@ -5,3 +5,4 @@
 #include "deepspeed/engine.h"       // initialize, Engine
 #include "deepspeed/error.h"        // what is thrown
 #include "deepspeed/pretrained.h"   // load_pretrained
+#include "deepspeed/skip_init.h"    // SkipInit: no random weights where pretrained ones follow

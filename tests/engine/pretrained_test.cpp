@@ -3,10 +3,12 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/linear.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "deepspeed/deepspeed.h"
@@ -232,6 +234,49 @@ TEST(LoadPretrained, Bfloat16FilesBecomeFloat32Exactly) {
     engine->load_pretrained(folder, {});
     EXPECT_TRUE(at::equal(model.block->weight, tensors.at("block.weight").to(at::kFloat)));
     engine->destroy();
+  });
+}
+
+/// A line of /proc/self/status, in MiB.
+int64_t status_mib(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(field + ":")) return std::stoll(line.substr(field.size() + 1)) / 1024;
+  }
+  return 0;
+}
+
+TEST(LoadPretrained, AModuleBuiltWithoutWeightsNeedsItsShardAndAFewUnits) {
+  run_on_ranks(2, [](RankContext& context) {
+    constexpr int kUnits = 8;
+    constexpr int64_t kWidth = 2048;  // 16 MiB a unit
+    const std::string folder = context.folder() + "/large";
+    if (context.rank() == 0) {
+      Tensors tensors;
+      for (int unit = 0; unit < kUnits; ++unit)
+        tensors[std::to_string(unit) + ".weight"] = at::full({kWidth, kWidth}, static_cast<double>(unit));
+      save(folder, tensors);
+    }
+    context.shared_group()->barrier()->wait();
+    const int64_t before = status_mib("VmRSS");
+    std::ofstream("/proc/self/clear_refs") << "5";  // the peak starts anew
+    nn::Sequential model;
+    {
+      const SkipInit skip;
+      for (int unit = 0; unit < kUnits; ++unit)
+        model->push_back(nn::Linear(nn::LinearOptions(kWidth, kWidth).bias(false)));
+    }
+    detail::TrainingEngine engine(detail::describe(*model, {}),
+                                  R"({"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}})",
+                                  context.new_group(), context.new_group());
+    engine.load_pretrained(folder, {});
+    constexpr int64_t kUnitMib = kWidth * kWidth * 4 / 1024 / 1024;
+    const int64_t shard = kUnits * kUnitMib / 2;
+    EXPECT_LT(status_mib("VmHWM") - before, shard + 5 * kUnitMib) << "two slots, and three units on their way";
+    const at::NoGradGuard no_grad;
+    for (int unit = 0; unit < kUnits; ++unit)
+      EXPECT_EQ(model[unit]->as<nn::Linear>()->weight.mean().item<double>(), unit);
+    engine.destroy();
   });
 }
 

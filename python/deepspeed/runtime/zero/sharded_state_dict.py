@@ -38,7 +38,7 @@ def attach(module: nn.Module) -> list[Any]:
             each.register_state_dict_post_hook(OwnHook(_fill_in)),
         )
     ]
-    return [*hooks, module.register_state_dict_post_hook(_leave_out)] if owners else []
+    return [*hooks, module.register_state_dict_post_hook(OwnHook(_leave_out))] if owners else []
 
 
 @contextlib.contextmanager
@@ -72,7 +72,8 @@ def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, local_meta
     """The whole state dict is empty where `save_pretrained` itself asked for it."""
     saving = _saves_nothing_here()
     frame: FrameType | None = sys._getframe(1)
-    while saving is not None and frame is not None and frame.f_globals.get("__name__") == nn.Module.__module__:
+    between = (nn.Module.__module__, OwnHook.__module__)
+    while saving is not None and frame is not None and frame.f_globals.get("__name__") in between:
         frame = frame.f_back
     if saving is not None and frame is saving:
         state.clear()
