@@ -46,10 +46,10 @@ class Init:
         param_swapper: Any = None,
         tensor_overrides: Any = None,
     ) -> None:
-        if enabled and remote_device not in (None, "none"):
+        if enabled and remote_device not in (None, "none", _shards_device_type()):
             raise NotImplementedError(
-                f"[deepspeed.zero.Init] remote_device: got {remote_device!r}; shards stay on the device until offload "
-                'has landed. Use "none".'
+                f"[deepspeed.zero.Init] remote_device: got {remote_device!r}; shards stay on the device "
+                f'({_shards_device_type()}) until offload has landed. Use "none".'
             )
         if enabled and (zero_quantized_weights or zero_quantized_nontrainable_weights):
             raise NotImplementedError("[deepspeed.zero.Init] quantized gathering has not landed. Use False.")
@@ -134,6 +134,12 @@ class Init:
             del nn.Module.__init_subclass__
         else:
             nn.Module.__init_subclass__ = self._own_init_subclass  # type: ignore[assignment]
+
+
+def _shards_device_type() -> str:
+    from deepspeed.accelerator import get_accelerator
+
+    return torch.device(get_accelerator().current_device_name()).type
 
 
 def open_shards(group: Any, dtype: torch.dtype | None) -> tuple[_C.ShardedInit | None, torch.device]:
