@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator
 
 import torch
 from case_support import config, initialize, make_net, message, run, run_cases, tokens
+from torch import nn
 
 from deepspeed import comm as dist
 from deepspeed.utils import logger
@@ -80,6 +81,48 @@ def case_a_value_from_a_rank_that_waits_in_ours() -> None:
         text = message_within_5_s(lambda: run(engine, 1))
         assert_parts(text, "it waits in torch.distributed.broadcast (", "gradient reduction of ")
     dist.broadcast_object_list([0], src=0)
+
+
+class Experts(nn.Module):
+    """Two experts of the same shape between two layers; `chosen` are those that get tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = nn.Linear(8, 16)
+        self.experts = nn.ModuleList(nn.Linear(16, 16) for _ in range(2))
+        self.out = nn.Linear(16, 8)
+
+    def forward(self, x: torch.Tensor, chosen: list[int]) -> torch.Tensor:
+        hidden = self.into(x)
+        return self.out(hidden + sum(self.experts[each](hidden) for each in chosen)).pow(2).mean()
+
+
+def case_experts_that_not_all_ranks_give_tokens() -> None:
+    """Another expert of the same shape, and none at all. (Once a step has gone by with both, the gathers that go ahead of
+    their use are the same ones on all ranks, and both are right.)"""
+    for chosen in ([dist.get_rank()], [0] if dist.get_rank() == 0 else []):
+        torch.manual_seed(0)
+        net = Experts()
+        settings = config(3, optimizer={"type": "SGD", "params": {"lr": 0.1}})
+        settings["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+        engine = initialize(net, settings)
+
+        def step(experts: list[int], engine: Any = engine) -> None:
+            engine.backward(engine(torch.ones(2, 8), experts))
+            engine.step()
+
+        text = message_within_5_s(lambda: step(chosen))
+        assert_parts(text, "rank 0", "rank 1", "parameter gather of experts.0", "in step 0", "experts.0.weight")
+        dist.barrier()
+
+
+def case_a_batch_more_on_one_rank() -> None:
+    engine = engine_of(3)
+    run(engine, 2)
+    if dist.get_rank() == 0:
+        text = message_within_5_s(lambda: run(engine, 1, start=2))
+        assert_parts(text, "rank 1 never comes", "torch.distributed.barrier", "parameter gather of ", "in step 2")
+    dist.barrier()
 
 
 def case_a_slow_rank_trains_on() -> None:
