@@ -12,7 +12,6 @@ import torch
 from case_support import FOLDER, OPTIMIZERS, config, initialize, make_net, message, run, run_cases, tokens
 from torch import nn
 
-import deepspeed
 from deepspeed import comm as dist
 from deepspeed import utils
 from deepspeed.utils import zero_to_fp32

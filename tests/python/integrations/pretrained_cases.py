@@ -12,7 +12,7 @@ from unittest import mock
 import torch
 from case_support import FOLDER, initialize, message, run_cases
 from hf_support import SIZES, batch, llama_config, make_llama
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from transformers import (
     AutoConfig,
