@@ -51,6 +51,7 @@ struct Operation {
   std::string line;  ///< what, and how much: compared over the ranks
   int tag = 0;
   int lanes = 0;
+  int root = -1;               ///< of a broadcast: all ranks must mean the same
   bool adds = false;           ///< has sums; never changes after the launch, so that both threads may ask
   bool sends_results = false;  ///< of sums before it: not posted until those are complete
   std::vector<Message> sends;
@@ -129,6 +130,7 @@ class Exchange final : public Communicator {
   Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
     Operation operation;
     operation.lanes = 1;
+    operation.root = root;
     if (rank_ == root) {
       for (const int peer : peers()) operation.sends.push_back({peer, 0, values});
     } else {
@@ -217,7 +219,8 @@ class Exchange final : public Communicator {
       lane = message.lane;
       sizes += concat(" ", message.buffer.nbytes());
     }
-    return concat(operation.work->what(), " (bytes a rank:", sizes, ")");
+    const std::string from = operation.root < 0 ? "" : concat(", from rank ", operation.root);
+    return concat(operation.work->what(), " (bytes a rank:", sizes, from, ")");
   }
 
   /// Under the lock: whether `next` may travel beside what is on its way.

@@ -38,17 +38,19 @@ std::map<int64_t, std::string_view> parse(std::string_view text) {
 
 }  // namespace
 
-void LaunchHistory::note(const Tag& tag, int64_t bytes) {
+void LaunchHistory::note(const Tag& tag, int64_t bytes, int root) {
   Entry& entry = entries_[static_cast<size_t>(count_) % kKept];
   entry.step = tag.step;
   entry.phase = tag.phase;
   entry.name.assign(tag.name);
   entry.bytes = bytes;
+  entry.root = root;
   ++count_;
   uint64_t hash = digest_ == 0 ? kHashStart : digest_;
   hash = hash_number(hash, tag.step);
   hash = hash_number(hash, static_cast<int64_t>(tag.phase));
   hash = hash_number(hash, bytes);
+  hash = hash_number(hash, root);
   digest_ = hash_bytes(hash_number(hash, static_cast<int64_t>(tag.name.size())), tag.name);
 }
 
@@ -57,7 +59,7 @@ std::string LaunchHistory::recent() const {
   for (int64_t number = std::max<int64_t>(0, count_ - static_cast<int64_t>(kKept)); number < count_; ++number) {
     const Entry& entry = entries_[static_cast<size_t>(number) % kKept];
     text += concat(number, " ", describe({.step = entry.step, .phase = entry.phase, .unit = -1, .name = entry.name}),
-                   " (", entry.bytes, " bytes)\n");
+                   " (", entry.bytes, " bytes", entry.root < 0 ? "" : concat(", from rank ", entry.root), ")\n");
   }
   return text;
 }

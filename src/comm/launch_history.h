@@ -14,7 +14,8 @@ namespace deepspeed::comm {
 /// Not thread-safe: launching is for one thread at a time. Allocates nothing once its entries have held a name.
 class LaunchHistory {
  public:
-  void note(const Tag& tag, int64_t bytes);
+  /// `root`: of a broadcast.
+  void note(const Tag& tag, int64_t bytes, int root = -1);
 
   int64_t count() const { return count_; }
 
@@ -30,6 +31,7 @@ class LaunchHistory {
     Phase phase = Phase::kUser;
     std::string name;
     int64_t bytes = 0;
+    int root = -1;
   };
   static constexpr size_t kKept = 1024;
 

@@ -97,7 +97,7 @@ class NativeCollectives final : public Communicator {
     return wrap(group_->allreduce(tensors), tag);
   }
   Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
-    note(values, tag);
+    note(values, tag, root);
     std::vector<at::Tensor> tensors = {values};
     c10d::BroadcastOptions options;
     options.rootRank = root;
@@ -105,10 +105,10 @@ class NativeCollectives final : public Communicator {
   }
 
  private:
-  void note(at::TensorList lanes, const Tag& tag) {
+  void note(at::TensorList lanes, const Tag& tag, int root = -1) {
     int64_t bytes = 0;
     for (const at::Tensor& lane : lanes) bytes += static_cast<int64_t>(lane.nbytes());
-    history_.note(tag, bytes);
+    history_.note(tag, bytes, root);
   }
   at::Tensor own_part(const at::Tensor& lane) const {
     const int64_t part_numel = lane.numel() / size();

@@ -193,8 +193,8 @@ std::string describe_absence(const WaitState& mine, const std::vector<AbsentRank
   const char* joint = " for rank ";
   for (const AbsentRank& each : absent) {
     text += concat(joint, each.rank);
-    text +=
-        each.state ? concat(", which waits in ", each.state->wait.what) : ", which waits in no collective known here";
+    text += each.state ? concat(", which waits in ", each.state->wait.what)
+                       : ", which has not come or is still sending: it waits in no collective known here";
     joint = "; and for rank ";
   }
   return text;

@@ -79,7 +79,7 @@ std::vector<AbsentRank> absent_ranks(const WaitState& mine, const FindState& fin
 /// "rank 0 of 2 waits in A, and rank 1 never comes: it waits in B for rank 0. ..." with what to look for.
 std::string describe_ring(const WaitState& mine, const std::vector<RingLink>& ring);
 
-/// "rank 0 of 2 has waited 30 s in A for rank 1, which waits in no collective known here"
+/// "rank 0 of 2 has waited 30 s in A for rank 1, which has not come or is still sending: ..."
 std::string describe_absence(const WaitState& mine, const std::vector<AbsentRank>& absent, int64_t seconds);
 
 }  // namespace deepspeed::comm

@@ -324,6 +324,7 @@ Json state_of_rank(const checkpoint::CheckpointReader& reader, const comm::Commu
 LoadedCheckpoint TrainingEngine::load_checkpoint(const std::string& folder, const LoadOptions& options) {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
+  impl_->reattach_parameters();
   impl_->settle_parameters();
   LoadedCheckpoint loaded;
   engine::fail_together(impl_->data(), kTag, kWhere, [&] {

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/graph_task.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/log.h"
@@ -42,6 +43,15 @@ void TrainingEngine::Impl::follow_requires_grad() {
   boundary_step->set_resting(std::move(resting));
 }
 
+/// Between the backwards of one step: what rested and trains again takes part in the step.
+void TrainingEngine::Impl::wake_unfrozen() {
+  std::vector<bool> resting = boundary_step->resting();
+  const auto rests = std::find(resting.begin(), resting.end(), true);
+  if (rests == resting.end()) return;
+  for (size_t index = 0; index < resting.size(); ++index) resting[index] = resting[index] && !info_of(index).trainable;
+  boundary_step->set_resting(std::move(resting));
+}
+
 void TrainingEngine::Impl::before_forward(int module) {
   check_alive();
   if (module == 0 && binder) binder->begin_pass(at::GradMode::is_enabled(), progress.global_steps);
@@ -53,10 +63,11 @@ void TrainingEngine::Impl::before_forward(int module) {
   if (at_step_start || (module == 0 && !window_has_gradients)) {
     at_step_start = false;
     check_loose_parameters();
-    store->reattach_parameters();
-    if (binder) binder->reattach();
+    reattach_parameters();
     follow_requires_grad();
     reducer->refresh_hooks();
+  } else if (module == 0) {
+    wake_unfrozen();
   }
   for (const int unit : units_of_module[module]) reducer->note_use(unit);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "deepspeed/error.h"
+#include "engine/fail_together.h"
 #include "engine/training_engine_impl.h"
 #include "zero/gather.h"
 
@@ -222,7 +223,8 @@ void TrainingEngine::set_local_fp32_parameter(const std::string& name, const at:
   const at::NoGradGuard no_grad;
   const zero::Location* where = impl_->find(name);
   DS_CHECK(where != nullptr, ValueError, "[engine] no parameter ", name);
-  check_local_shape(*impl_, name, *where, value);
+  engine::fail_together<ValueError>(impl_->data(), access_tag(name), "[engine] ",
+                                    [&] { check_local_shape(*impl_, name, *where, value); });
   zero::LaneBuffers& lane = impl_->lane_of(*where);
   impl_->settle_parameters();
   const at::Tensor flat = value.detach().reshape({-1});

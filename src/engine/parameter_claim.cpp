@@ -42,4 +42,9 @@ void ParameterClaim::release() noexcept {
   held_.clear();
 }
 
+bool is_claimed(const at::Tensor& parameter) {
+  const std::lock_guard lock(registry().mutex);
+  return registry().parameters.contains(parameter.unsafeGetTensorImpl());
+}
+
 }  // namespace deepspeed::engine

@@ -25,4 +25,7 @@ class ParameterClaim {
   std::vector<const void*> held_;
 };
 
+/// Whether a live engine holds this parameter.
+bool is_claimed(const at::Tensor& parameter);
+
 }  // namespace deepspeed::engine

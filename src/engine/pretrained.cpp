@@ -5,8 +5,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "checkpoint/pretrained_files.h"
@@ -16,6 +16,7 @@
 #include "deepspeed/engine.h"
 #include "deepspeed/error.h"
 #include "engine/fail_together.h"
+#include "engine/parameter_claim.h"
 #include "engine/pretrained_fill.h"
 #include "engine/training_engine_impl.h"
 #include "tensor/touch.h"
@@ -96,6 +97,11 @@ LoadedPretrained load_pretrained(const torch::nn::Module& module, const std::str
         is_parameter ? model.parameters[index].tensor : model.buffers[index - tensors.parameters].tensor;
     DS_CHECK(!detail::is_sharded(tensor), ValueError, kWhere, tensors.names[index].front(),
              " belongs to an engine and is sharded: call engine->load_pretrained() on all ranks instead.");
+    DS_CHECK(!engine::is_claimed(tensor), ValueError, kWhere, tensors.names[index].front(),
+             " is trained by an engine, whose master weights would stay: call engine->load_pretrained() instead.");
+    DS_CHECK(
+        !tensor.is_meta(), ValueError, kWhere, tensors.names[index].front(),
+        " is on the meta device and can hold no values: give it memory first, or build the module under SkipInit.");
     destinations.push_back(engine::whole_destination(tensors.names[index].front(), tensors.keys[index], tensor));
   }
   engine::fill(files, destinations);
@@ -140,20 +146,20 @@ PretrainedMatch PretrainedFiles::match(const std::vector<std::vector<std::string
 
 void PretrainedFiles::fill(const std::vector<PretrainedTarget>& targets) {
   std::vector<engine::PretrainedDestination> destinations;
-  std::set<std::shared_ptr<zero::Binder>> binders;
+  std::vector<std::shared_ptr<zero::Binder>> binders;  // in the order of the targets, which is the same on all ranks
   for (const PretrainedTarget& target : targets) {
     const tensor::Watcher watcher = tensor::watcher_of(target.tensor);
     if (auto binder = std::dynamic_pointer_cast<zero::Binder>(watcher.listener)) {
       destinations.push_back(engine::part_destination(target.name, target.key, target.tensor.sizes(),
                                                       zero::part_of(binder->store(), watcher.index)));
-      binders.insert(std::move(binder));
+      if (std::find(binders.begin(), binders.end(), binder) == binders.end()) binders.push_back(std::move(binder));
     } else {
       destinations.push_back(engine::whole_destination(target.name, target.key, target.tensor));
     }
   }
   for (const auto& binder : binders) binder->invalidate();  // what is bound or written goes into the shards first
   if (binders.empty()) return engine::fill(impl_->files, destinations);
-  engine::fail_together((*binders.begin())->gathers(), kTag, kWhere, [&] { engine::fill(impl_->files, destinations); });
+  engine::fail_together(binders.front()->gathers(), kTag, kWhere, [&] { engine::fill(impl_->files, destinations); });
 }
 
 int64_t PretrainedFiles::bytes_read() const { return static_cast<int64_t>(impl_->files.bytes_read()); }
@@ -161,6 +167,7 @@ int64_t PretrainedFiles::bytes_read() const { return static_cast<int64_t>(impl_-
 LoadedPretrained TrainingEngine::load_pretrained(const std::string& folder, const LoadPretrainedOptions& options) {
   const at::NoGradGuard no_grad;
   impl_->check_alive();
+  impl_->reattach_parameters();
   impl_->settle_parameters();
   LoadedPretrained loaded;
   engine::fail_together(impl_->data(), kTag, kWhere, [&] {

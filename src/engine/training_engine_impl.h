@@ -49,6 +49,7 @@ struct TrainingEngine::Impl {
   void abandon_backward();
   void drop_broken_backward();
   void follow_requires_grad();
+  void wake_unfrozen();
   bool is_boundary() const;
   StepOutcome step(const std::vector<GroupValues>& groups);
   zero::StepResult run_boundary(const std::vector<GroupValues>& groups);
@@ -69,6 +70,11 @@ struct TrainingEngine::Impl {
   }
   /// Shards and masters were loaded: gradients of the weights before are dropped, what was gathered is stale.
   void follow_loaded_weights();
+  /// Parameters whose data was replaced (module.to(), p.data = x) move back into their lanes with it.
+  void reattach_parameters() {
+    store->reattach_parameters();
+    if (binder) binder->reattach();
+  }
   bool is_released(const zero::Location& where) const { return store->units()[where.unit].released; }
   const zero::Location* find(const std::string& name) const;
   const std::string& canonical(const std::string& name) const;

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/InferenceMode.h>
 #include <c10/core/StorageImpl.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
@@ -43,6 +44,7 @@ struct KeySetOf : c10::TensorImpl {
 /// Inside a transform (torch.func), a mode or autocast the thread's dispatch state would take the listener's operators
 /// for the program's own.
 struct OrdinaryDispatch {
+  c10::InferenceMode no_inference{false};  // a slot that grows must not become an inference tensor
   c10::impl::ForceDispatchKeyGuard guard{c10::impl::LocalDispatchKeySet(c10::impl::PODLocalDispatchKeySet{})};
 };
 

@@ -344,12 +344,15 @@ void Binder::hold(const std::vector<int>& parameters) {
   const at::NoGradGuard no_grad;
   for (const int parameter : parameters) {
     if (!is_released(parameter)) continue;
-    Held& held = held_[parameter];
-    if (held.depth++ > 0) continue;
+    if (const auto known = held_.find(parameter); known != held_.end()) {
+      ++known->second.depth;
+      continue;
+    }
     UnitState& state = units_[unit_of(parameter)];
     if (state.slot < 0) launch(unit_of(parameter), slot_for(unit_of(parameter)));
     if (!state.bound) finish(unit_of(parameter));
-    held.buffer = place_of(parameter).clone();
+    Held& held = held_[parameter];  // not before: a gather that fails must leave nothing held
+    held = {.buffer = place_of(parameter).clone(), .depth = 1};
     tensor::bind(*storage(parameter), held.buffer);
   }
 }
@@ -357,6 +360,8 @@ void Binder::hold(const std::vector<int>& parameters) {
 void Binder::let_go(const std::vector<int>& parameters, int root) {
   const std::lock_guard lock(mutex_);
   const at::NoGradGuard no_grad;
+  DS_CHECK(root < store_.world(), ValueError, "[zero] modifier_rank: got ", root, ", there are ", store_.world(),
+           " ranks");
   for (const int parameter : parameters) {
     const auto found = held_.find(parameter);
     if (found == held_.end()) continue;

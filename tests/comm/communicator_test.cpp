@@ -177,6 +177,21 @@ TEST(Communicator, RanksThatDisagreeAllGetBothSidesNamesAtOnce) {
   }
 }
 
+TEST(Communicator, RanksThatMeanDifferentRootsDisagree) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+    const at::Tensor values = at::ones({3});
+    try {
+      communicator->broadcast(values, context.rank(), kTag).wait();
+      ADD_FAILURE() << "expected CommError";
+    } catch (const CommError& error) {
+      const std::string text = error.what();
+      EXPECT_NE(text.find("from rank 0"), std::string::npos) << text;
+      EXPECT_NE(text.find("from rank 1"), std::string::npos) << text;
+    }
+  });
+}
+
 TEST(Communicator, AForkedChildIsRefused) {
   testing::run_on_ranks(2, [](RankContext& context) {
     const auto communicator = make_communicator(context.new_group(), at::kCPU);

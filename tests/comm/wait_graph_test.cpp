@@ -160,8 +160,8 @@ TEST(WaitGraph, SaysWhoIsAwaitedAndWhereThoseAre) {
   const auto absent = absent_ranks(mine, on(board));
   ASSERT_EQ(absent.size(), 2u);
   EXPECT_EQ(describe_absence(mine, absent, 30),
-            "rank 0 of 4 has waited 30 s in gather 8 for rank 2, which waits in reduce 6; and for rank 3, which "
-            "waits in no collective known here");
+            "rank 0 of 4 has waited 30 s in gather 8 for rank 2, which waits in reduce 6; and for rank 3, "
+            "which has not come or is still sending: it waits in no collective known here");
 }
 
 }  // namespace

@@ -118,6 +118,38 @@ def case_a_gan_of_two_engines_equals_one_process() -> None:
             assert_equal((stages, freezes), net, other)
 
 
+class Halves(nn.Module):
+    """Two parts that train in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = make_generator(), make_discriminator()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return judge(self.second(self.first(x)), True)
+
+
+def case_a_part_that_is_frozen_for_the_first_of_two_backwards() -> None:
+    """One engine: the second part is unfrozen before the step, which takes it along."""
+    plain = Plain(made(Halves, 3))
+    for step in range(STEPS):
+        plain.optimizer.zero_grad()
+        for kind, rank in itertools.product((0, 1), ranks()):
+            plain.model.second.requires_grad_(kind == 1)
+            (plain.model(noise(step, rank, kind)) / len(ranks())).backward()
+        plain.step()
+    for stage in (0, 1, 2, 3):
+        net = made(Halves, 3)
+        engine = initialize(net, settings_of(stage), optimizer=adam(net.parameters()))
+        for step in range(STEPS):
+            for kind in (0, 1):
+                net.second.requires_grad_(kind == 1)
+                engine.backward(engine(noise(step, dist.get_rank(), kind)))
+            engine.step()
+        assert_equal(stage, net, plain.model)
+        engine.destroy()
+
+
 # --- actor, critic, reference and reward -----------------------------------------------------------------------------
 
 WORDS, LENGTH = 13, 6
