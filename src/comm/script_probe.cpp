@@ -31,7 +31,6 @@ void ScriptWatch::set(detail::ScriptProbe probe) {
                          .group = group,
                          .rank = probe.world->getRank(),
                          .size = probe.world->getSize(),
-                         .store = shared_store(*probe.world),
                          .thread = static_cast<int>(::gettid()),
                          .clock = clock};
   idle_calls_ = 0;
@@ -49,7 +48,8 @@ int ScriptWatch::thread() const {
 
 c10::intrusive_ptr<c10d::Store> ScriptWatch::store() const {
   const std::lock_guard lock(mutex_);
-  return installed_ ? installed_->store : c10::intrusive_ptr<c10d::Store>();
+  const auto world = installed_ ? installed_->world.lock() : c10::intrusive_ptr<c10d::ProcessGroup>();
+  return world ? shared_store(*world) : c10::intrusive_ptr<c10d::Store>();
 }
 
 std::string ScriptWatch::line_of(int thread) {

@@ -40,6 +40,7 @@ class ScriptWatch {
   std::optional<GroupPosition> position(int thread);
 
   int thread() const;
+  /// Of the library's group; null where that has ended.
   c10::intrusive_ptr<c10d::Store> store() const;
 
  private:
@@ -49,7 +50,6 @@ class ScriptWatch {
     std::string group;
     int rank;
     int size;
-    c10::intrusive_ptr<c10d::Store> store;
     int thread;
     clockid_t clock;
   };

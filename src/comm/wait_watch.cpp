@@ -217,6 +217,7 @@ class WaitWatch {
       with_cause([](const WatchedGroup::Actions& actions) { actions.foresee(""); });
     }
     board.take_back();
+    board.use({});  // stores of groups that ended must not live on here
     search_.reset();
   }
 
