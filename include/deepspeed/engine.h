@@ -75,8 +75,8 @@ class DS_API EngineBase {
   std::string load_checkpoint(const std::string& folder, const std::string& tag = "");
 
   /// Replaces the model's weights by those of a pretrained model, at any stage: every rank reads its own share of the
-  /// files. Before the first step: optimizer state stays as it is. See pretrained.h. Collective. Where it throws, weights
-  /// may be replaced in part and differ between ranks: load again, or destroy the engine.
+  /// files. Before the first step: optimizer state stays as it is. See pretrained.h. Collective. Where it throws,
+  /// weights may be replaced in part and differ between ranks: load again, or destroy the engine.
   LoadedPretrained load_pretrained(const std::string& folder, const LoadPretrainedOptions& options = {});
 
   /// Everything else.

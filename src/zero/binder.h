@@ -134,7 +134,7 @@ class Binder final : public tensor::TouchListener, public std::enable_shared_fro
   std::vector<c10::Storage> storages_;  // by parameter, kept while somebody re-cuts it; empty where not released
   std::map<int, Held> held_;
   std::vector<int> pinned_by_graphs_;  // parameters, once for each pin() without its unpin()
-  std::array<UnitTrace, 2> traces_;  // without gradients, with them; both are there before the first pass
+  std::array<UnitTrace, 2> traces_;    // without gradients, with them; both are there before the first pass
   bool with_gradients_ = true;
   uint64_t clock_ = 0;
   int64_t step_ = 0;
