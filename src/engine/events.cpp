@@ -2,7 +2,6 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/graph_task.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "core/log.h"
@@ -43,12 +42,18 @@ void TrainingEngine::Impl::follow_requires_grad() {
   boundary_step->set_resting(std::move(resting));
 }
 
-/// Between the backwards of one step: what rested and trains again takes part in the step.
+/// Between the backwards of one step: what rested and trains again takes part in the step; what has no room for a
+/// gradient gets it at the next one.
 void TrainingEngine::Impl::wake_unfrozen() {
   std::vector<bool> resting = boundary_step->resting();
-  const auto rests = std::find(resting.begin(), resting.end(), true);
-  if (rests == resting.end()) return;
-  for (size_t index = 0; index < resting.size(); ++index) resting[index] = resting[index] && !info_of(index).trainable;
+  for (size_t index = 0; index < parameters.size(); ++index) {
+    if (!parameters[index].tensor.requires_grad() || parameters[index].group < 0 || !has_optimizer()) continue;
+    if (index < resting.size()) resting[index] = false;
+    if (lane_of(store->location(static_cast<int>(index))).plan.trainable || warned_of_late_unfreezing) continue;
+    core::log_warning("[engine] parameter ", parameters[index].name,
+                      " was unfrozen between two backwards of one step: it trains from the next step on");
+    warned_of_late_unfreezing = true;
+  }
   boundary_step->set_resting(std::move(resting));
 }
 
@@ -61,7 +66,7 @@ void TrainingEngine::Impl::before_forward(int module) {
     views->take_back();
   }
   if (at_step_start || (module == 0 && !window_has_gradients)) {
-    at_step_start = false;
+    at_step_start = warned_of_late_unfreezing = false;
     check_loose_parameters();
     reattach_parameters();
     follow_requires_grad();

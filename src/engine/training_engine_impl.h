@@ -113,6 +113,7 @@ struct TrainingEngine::Impl {
   bool micro_batch_counted = false;   // step() was called since, short of the boundary
   bool has_local_gradients = false;   // some backward of this window kept its gradients here
   bool at_step_start = true;
+  bool warned_of_late_unfreezing = false;  // in this step
   std::optional<double> last_norm;
   bool last_overflow = false;
   bool destroyed = false;
