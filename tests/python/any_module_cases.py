@@ -237,19 +237,22 @@ def case_a_first_touch_inside_a_transform_or_a_trace() -> None:
 
 
 def case_models_are_pickled_and_copied_whole() -> None:
-    for stage in (0, 2, 3):
+    for stage, threshold in ((0, 0), (2, 0), (3, 0), (3, 100_000)):  # whole beyond the threshold
         torch.manual_seed(0)
         net = mlp()
+        net[0].bias.no_weight_decay = True
         expected = {name: value.clone() for name, value in net.state_dict().items()}
         settings = config(stage, optimizer={"type": "AdamW", "params": {"lr": 1e-2}})
-        settings["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+        settings["zero_optimization"]["stage3_param_persistence_threshold"] = threshold
         engine = initialize(net, settings)
         net[2].weight.requires_grad_(False)
         file = io.BytesIO()
         torch.save(net, file)
         assert b"deepspeed" not in file.getvalue()  # loads where we are not installed
         file.seek(0)
-        for other in (torch.load(file, weights_only=False), copy.deepcopy(net)):
+        loaded = torch.load(file, weights_only=False)
+        assert [vars(each) for each in loaded.parameters()] == [{}, {"no_weight_decay": True}, {}, {}], stage
+        for other in (loaded, copy.deepcopy(net)):
             assert all(torch.equal(value, expected[name]) for name, value in other.state_dict().items()), stage
             assert not other[2].weight.requires_grad and other[0].weight.requires_grad
             other(torch.ones(2, 8)).sum().backward()  # tells the engine nothing

@@ -26,7 +26,8 @@ def assert_case(file: Path, name: str, launch: tuple[str, ...], packages: Path |
     """The case ended well on both ranks; `launch` is the command that starts them, `packages` a folder of packages that
     stand before the environment's."""
     for rank, outcome in enumerate(_results_of(file, launch, packages)):
-        assert outcome.get(name, "did not run: an earlier case failed") == "ok", f"rank {rank}: {outcome.get(name)}"
+        became = outcome.get(name, "did not run: an earlier case failed")
+        assert became == "ok", f"rank {rank}: {became}"
 
 
 def _names(file: Path) -> list[str]:

@@ -24,6 +24,7 @@ from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 import deepspeed  # noqa: E402
 from deepspeed import comm as dist  # noqa: E402
+
 ALL = os.environ.get("DS_TEST_ALL", "0") == "1"
 
 
@@ -133,6 +134,29 @@ def case_whole_model_compiled_without_a_graph_break() -> None:
         engine.destroy()
 
 
+def case_whole_model_compiled_before_initialize() -> None:
+    net = make_decoder()
+    net.compile(fullgraph=True)
+    compiled = net._compiled_call_impl
+    engine = engine_of(net, 3)
+    assert_as_eager(engine)
+    engine.destroy()
+    assert net._compiled_call_impl is compiled
+
+
+def case_whole_model_compiled_by_an_earlier_engine() -> None:
+    for ends in ("destroyed", "dropped"):
+        net = make_decoder()
+        engine = engine_of(net, 2)
+        engine.compile(compile_kwargs={"fullgraph": True})
+        if ends == "destroyed":
+            engine.destroy()
+        del engine
+        engine = engine_of(net, 3)
+        assert_as_eager(engine)
+        engine.destroy()
+
+
 def case_wrapped_by_torch_compile_before_initialize() -> None:
     engine = engine_of(torch.compile(make_decoder(), fullgraph=True), 3)
     assert_as_eager(engine)
@@ -140,8 +164,6 @@ def case_wrapped_by_torch_compile_before_initialize() -> None:
 
 
 def case_module_compiled_by_its_own_method() -> None:
-    if not ALL:
-        return
     net = make_decoder()
     engine = engine_of(net, 3)
     net.compile()

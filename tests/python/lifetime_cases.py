@@ -10,6 +10,7 @@ import torch
 from case_support import OPTIMIZERS, Net, config, initialize, make_net, run, run_cases
 from torch import nn
 
+import deepspeed
 from deepspeed import comm as dist
 
 ENGINES, EARLY = 50, 10
@@ -118,6 +119,36 @@ def case_fifty_engines_that_are_destroyed_leave_nothing() -> None:
 def case_fifty_engines_that_are_dropped_leave_nothing_but_the_last_one() -> None:
     """The next `initialize` of the same model takes its parameters over; those of fresh models go with them."""
     come_and_go(is_destroyed=False)
+
+
+def case_models_built_under_init_leave_nothing() -> None:
+    early: dict[str, int] = {}
+    for turn in range(2 * EARLY):
+        with deepspeed.zero.Init(dtype=torch.float32):
+            model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+        engine = initialize(model, settings_of(3), optimizer=OPTIMIZERS["adamw"](model.parameters()))
+        engine.backward(engine(torch.ones(2, 8)).mean())
+        engine.step()
+        engine.destroy()
+        del engine, model
+        if turn == EARLY - 1:
+            early = held()
+    late = held()
+    for what in ("tensors", "files", "threads", "groups"):
+        assert late[what] == early[what], (what, early, late)
+
+
+def case_one_init_serves_several_models() -> None:
+    init = deepspeed.zero.Init(dtype=torch.float32)
+    with init:  # nothing is sharded yet when another engine comes
+        initialize(nn.Linear(8, 8), settings_of(0)).destroy()
+        models = [make_net()]
+    initialize(models[0], settings_of(3)).destroy()
+    with init:  # its first shards were freed
+        models.append(make_net())
+    initialize(models[1], settings_of(3)).destroy()
+    for first, second in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(first, second)
 
 
 def case_groups_that_the_script_ended_are_no_error() -> None:

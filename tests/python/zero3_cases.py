@@ -82,6 +82,34 @@ def case_state_dicts_are_whole_and_small() -> None:
     assert engine.save_16bit_model(f"{FOLDER}/none") is False
 
 
+def save_pretrained(module: nn.Module, is_main_process: bool) -> dict[str, Any]:
+    """What transformers' asks for."""
+    return module.state_dict()
+
+
+def fail(*_: Any) -> None:
+    raise ValueError("in the middle")
+
+
+def case_a_state_dict_is_left_to_the_first_rank_for_one_model_only() -> None:
+    here = dist.get_rank() == 0
+    expected = make_net().state_dict()
+    first, second = (initialize(net := make_net(), zero3(), optimizer=adamw(net.parameters())) for _ in range(2))
+    assert (first._zero3_consolidated_16bit_state_dict() is None) == (not here)
+    assert here or save_pretrained(first.module, is_main_process=False) == {}
+    dist.barrier()
+    found = save_pretrained(second.module, is_main_process=here)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    if not here:
+        hook = first.module.head.register_state_dict_pre_hook(fail)
+        message(lambda: save_pretrained(first.module, is_main_process=False), ValueError)
+        hook.remove()
+    found = first.module.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items()), "what was put aside is back"
+    first.destroy()
+    second.destroy()
+
+
 def case_weights_written_in_place_are_kept() -> None:
     net = make_net()
     engine = initialize(net, zero3(), optimizer=torch.optim.SGD(net.parameters(), lr=0.0))

@@ -102,6 +102,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
             engine.core.hand_over()
         self.groups = EngineGroups(self)
         self.core, self.external_step = construction.make_core(self, text)
+        self.groups.used_by(self.core)
         for engine in earlier:
             logger.info("an earlier engine's parameters were taken over by a new one: it cannot train any more")
             engine.abandon()

@@ -26,13 +26,27 @@ class EngineGroups:
             if engine.zero_optimization_partition_weights():
                 self.gathers = comm.new_group(ranks)
         # torch keeps every group until it is told to end it; also of an engine that is just dropped.
-        self.end = weakref.finalize(engine, _end, [self.reductions, self.gathers])
+        self._cores: list[Any] = []
+        self.end = weakref.finalize(engine, _end, self._cores, [self.reductions, self.gathers])
         self.end.atexit = False
 
+    def used_by(self, core: Any) -> None:
+        """The C++ engine, which has work under way in the groups: it ends before they do, also where the engine is just
+        dropped. It must not refer to the engine."""
+        self._cores.append(core)
 
-def _end(groups: list[Any]) -> None:
+
+def _end(cores: list[Any], groups: list[Any]) -> None:
+    while cores:
+        cores.pop().abandon()
     for group in groups:
-        if group is not None and comm.is_initialized():
-            with contextlib.suppress(ValueError):  # the script ended all groups and made new ones
-                comm.destroy_process_group(group)
+        if group is not None:
+            end_group(group)
     groups.clear()
+
+
+def end_group(group: Any) -> None:
+    """Ends a group of ours on this rank; nothing where the script ended all groups."""
+    if comm.is_initialized():
+        with contextlib.suppress(ValueError):  # it made new ones
+            comm.destroy_process_group(group)

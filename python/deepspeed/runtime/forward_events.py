@@ -30,32 +30,39 @@ class ForwardEvents:
             if path and _may_have_hook(each)
         ]
         modules = list(module.modules())
-        self._root_hook: Any = module.register_forward_pre_hook(OwnHook(_root_event(this)))  # type: ignore[arg-type]
+        self._root_hooks: list[Any] = []
+        if getattr(module, "_compiled_call_impl", None) is None:
+            self._root_hooks.append(module.register_forward_pre_hook(OwnHook(_root_event(this))))  # type: ignore[arg-type]
+        else:
+            self._wrap_compiled(module)
         self._hooks = [
             modules[index].register_forward_pre_hook(OwnHook(_event(this, index)))  # type: ignore[arg-type]
             for index in self._indices
         ]
-        weakref.finalize(self, _remove_all, self._root_hook, self._hooks)
+        weakref.finalize(self, _remove_all, self._root_hooks, self._hooks)
         self._is_attached = True
         compilation.prepare_inductor()
 
     def detach(self) -> None:
         """Removes all hooks."""
         self._is_attached = False
-        self._root_hook.remove()
-        self._drop_inner_hooks()
+        _remove_all(self._root_hooks, self._hooks)
+        module = self._module()
+        call = getattr(module, "_compiled_call_impl", None)
+        if module is not None and isinstance(call, _CompiledCall):
+            module._compiled_call_impl = call.compiled
 
     def compile(self, module: nn.Module, options: dict[str, Any]) -> None:
         """torch.compile of the root module in place, with the root's event outside what is compiled."""
         module.compile(**options)
-        self._root_hook.remove()
-        compiled, root_event = module._compiled_call_impl, _root_event(weakref.proxy(self))
+        _remove_all(self._root_hooks)
+        self._wrap_compiled(module)
 
-        def call(*inputs: Any, **kwargs: Any) -> Any:
-            root_event(module, inputs)
-            return compiled(*inputs, **kwargs)
-
-        module._compiled_call_impl = call
+    def _wrap_compiled(self, module: nn.Module) -> None:
+        compiled = module._compiled_call_impl
+        if isinstance(compiled, _CompiledCall):  # of an engine that was dropped
+            compiled = compiled.compiled
+        module._compiled_call_impl = _CompiledCall(compiled, _root_event(weakref.proxy(self)))
 
     def before_root(self) -> None:
         if not self._is_attached:
@@ -81,9 +88,19 @@ class ForwardEvents:
             self._indices.clear()
 
     def _drop_inner_hooks(self) -> None:
-        for handle in self._hooks:
-            handle.remove()
-        self._hooks.clear()
+        _remove_all(self._hooks)
+
+
+class _CompiledCall:
+    """The call of a compiled root module, with the root's event before it: outside what is compiled."""
+
+    def __init__(self, compiled: Callable[..., Any], event: Callable[..., None]) -> None:
+        self.compiled = compiled
+        self._event = event
+
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        self._event(None, inputs)
+        return self.compiled(*inputs, **kwargs)
 
 
 def _is_compiled(module: nn.Module) -> bool:
@@ -92,7 +109,7 @@ def _is_compiled(module: nn.Module) -> bool:
 
 
 def _root_event(events: Any) -> Callable[..., None]:
-    def hook(module: nn.Module, inputs: Any) -> None:
+    def hook(module: nn.Module | None, inputs: Any) -> None:
         with contextlib.suppress(ReferenceError):
             events.before_root()
 
@@ -105,10 +122,10 @@ def _may_have_hook(module: nn.Module) -> bool:
     return next(module.parameters(recurse=False), None) is not None and not isinstance(module, torch.jit.ScriptModule)
 
 
-def _remove_all(root: Any, others: list[Any]) -> None:
-    root.remove()
-    while others:
-        others.pop().remove()
+def _remove_all(*hooks: list[Any]) -> None:
+    for each in hooks:
+        while each:
+            each.pop().remove()
 
 
 def _event(events: Any, index: int) -> Callable[..., None]:

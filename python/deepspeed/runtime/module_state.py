@@ -70,7 +70,10 @@ def consolidated_16bit_state_dict(
     if here:
         return state
     this, micro_steps = weakref.ref(engine), engine.micro_steps
-    leave_to_first_rank(lambda: (now := this()) is not None and not now.is_destroyed and now.micro_steps == micro_steps)
+    leave_to_first_rank(
+        engine.module,
+        lambda: (now := this()) is not None and not now.is_destroyed and now.micro_steps == micro_steps,
+    )
     return None
 
 

@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import threading
+import weakref
 from types import FrameType
 from typing import Any
 
@@ -28,18 +29,18 @@ _LIBRARIES = frozenset(
     {"accelerate", "contextlib", "datasets", "deepspeed", "functools", "peft", "torch", "transformers", "trl"}
 )
 
-_watched: Any = None
+_watched: weakref.ref[Any] | None = None  # the default process group
 
 
 def watch() -> None:
     """Lets the engine look where this thread is while it sleeps. Once a default process group."""
     global _watched
     world = torch_dist.group.WORLD
-    if _watched is world:
+    if _watched is not None and _watched() is world:
         return
     if _watched is None:
         atexit.register(_C.stop_wait_watch)  # the watch's thread must not take the GIL of an interpreter that ends
-    _watched = world
+    _watched = weakref.ref(world)
     thread = threading.get_ident()
     _C.set_script_probe(world, lambda: _place_of(sys._current_frames().get(thread)))
 

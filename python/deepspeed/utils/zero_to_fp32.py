@@ -115,9 +115,7 @@ def convert_zero_checkpoint_to_state_dict(
         safe_serialization,
     )
     for file, names in files.names_of.items():
-        tensors = to_torch_tensor({name: lazy[name] for name in names})
-        cast = {id(value): _cast(value, dtype) for value in tensors.values()}  # tied ones stay tied
-        _write({name: cast[id(value)] for name, value in tensors.items()}, os.path.join(output_dir, file))
+        _convert({name: lazy[name] for name in names}, dtype, os.path.join(output_dir, file))
     if files.index is not None:
         with open(os.path.join(output_dir, files.index_name), "w", encoding="utf-8") as out:
             json.dump(files.index, out, indent=2, sort_keys=True)
@@ -137,6 +135,13 @@ def _list_weights(checkpoint_dir: str, tag: str | None, exclude_frozen: bool) ->
             )
         listed = [weight for weight in listed if weight.is_buffer or weight.is_trained]
     return {weight.name: GatheredTensor(weights, weight) for weight in listed}
+
+
+def _convert(lazy: dict[str, GatheredTensor], dtype: torch.dtype, path: str) -> None:
+    """Reads and writes one file; nothing of it lives on when the next one is read."""
+    tensors = to_torch_tensor(lazy)
+    cast = {id(value): _cast(value, dtype) for value in tensors.values()}  # tied ones stay tied
+    _write({name: cast[id(value)] for name, value in tensors.items()}, path)
 
 
 def _stored_type(value: GatheredTensor, dtype: torch.dtype) -> torch.dtype:

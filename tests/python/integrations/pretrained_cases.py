@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -338,6 +339,20 @@ def case_what_cannot_be_loaded_is_named() -> None:
     experts = saved("experts", AutoModelForCausalLM.from_config(config))
     fused = message(lambda: load_pretrained(AutoModelForCausalLM, experts), NotImplementedError)
     assert "experts" in fused and "from_pretrained" in fused, fused
+
+
+def case_what_fails_on_one_rank_is_told_on_all() -> None:
+    folder = saved("one_rank_fails", make_llama(), max_shard_size="20KB")
+    own = f"{folder}{dist.get_rank()}"
+    shutil.copytree(folder, own)
+    lost = sorted(Path(own).glob("*.safetensors"))[1]
+    if dist.get_rank() == 1:
+        lost.unlink()
+    for source in (LlamaForCausalLM, LlamaForCausalLM(llama_config())):
+        told = message(lambda: load_pretrained(source, own), (OSError, RuntimeError))
+        assert lost.name in told, told
+        assert ("rank 1 failed" in told) == (dist.get_rank() == 0), told
+    assert_same(load_pretrained(LlamaForCausalLM, folder), make_llama())
 
 
 def status_kib(field: str) -> int:

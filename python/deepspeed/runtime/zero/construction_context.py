@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterator
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 import torch
 from torch import nn
 
+from deepspeed.runtime.engine_groups import end_group
 from deepspeed.runtime.zero.parameter_attributes import mark_sharded
 
 if TYPE_CHECKING:
     from deepspeed import _C
 
 _DTYPE_NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-_alive: list[Any] = []  # the C++ side of every Init whose parameters no engine took over yet
+# (the C++ side, its process groups) of every Init whose parameters no engine took over yet.
+_alive: list[tuple[_C.ShardedInit, list[Any]]] = []
 _entered: list[Init] = []
 
 
@@ -80,7 +83,7 @@ class Init:
             self._unwrap_constructors()
 
     def _start(self) -> None:
-        if self._shards is None:
+        if self._shards is None or not _is_alive(self._shards):
             self._shards, self._device = open_shards(self._group, self._dtype)
 
     def _shard(self, module: nn.Module) -> None:
@@ -156,15 +159,24 @@ def open_shards(group: Any, dtype: torch.dtype | None) -> tuple[_C.ShardedInit |
         return None, device
     script_place.watch()
     ranks = comm.get_all_ranks_from_group(group) if group is not None else None
-    groups = comm.new_group(ranks), comm.new_group(ranks)
+    groups = [comm.new_group(ranks), comm.new_group(ranks)]
     shards = _C.ShardedInit(*groups, "" if dtype is None else _DTYPE_NAMES[dtype], str(device))
-    _alive.append(shards)
+    _alive.append((shards, groups))
     return shards, device
 
 
 def sweep() -> None:
-    """Frees the shards of parameters that engines took over."""
-    _alive[:] = [shards for shards in _alive if shards.sweep() > 0]
+    """Frees the shards of parameters that engines took over, and ends the process groups of an Init without others."""
+    entered = [context._shards for context in _entered]
+    kept = [each for each in _alive if each[0].sweep() > 0 or each[0] in entered]
+    ended = [groups for shards, groups in _alive if all(shards is not each for each, _ in kept)]
+    _alive[:] = kept
+    for group in itertools.chain(*ended):
+        end_group(group)
+
+
+def _is_alive(shards: _C.ShardedInit) -> bool:
+    return any(shards is each for each, _ in _alive)
 
 
 def _then(init: Callable[..., None], kind: type, after: Callable[[nn.Module], None]) -> Callable[..., None]:

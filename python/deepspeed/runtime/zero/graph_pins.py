@@ -80,6 +80,8 @@ class PinWeights(_Pass):  # type: ignore[misc]
                 each(graph, is_inference)
             else:
                 each(graph)
+        if any(node.target is torch.ops.deepspeed.pin.default for node in graph.nodes):
+            return  # a pass of the user's that holds this one ran it
         weights = _weights_of(graph) if _C.is_any_sharded() else {}
         stretches = list(_stretches(graph, weights))
         if not stretches:

@@ -55,16 +55,18 @@ def _mark(parameter: nn.Parameter, status: ZeroParamStatus, is_whole: bool) -> N
     parameter.ds_shape, parameter.ds_numel = parameter.shape, parameter.numel()
     parameter.ds_status, parameter.ds_param_type = status, ZeroParamType.PARTITIONED
     parameter.ds_persist, parameter.ds_active_sub_modules = is_whole, set()
-    if not is_whole:
-        parameter.__reduce_ex__ = functools.partial(_reduce, weakref.ref(parameter))  # type: ignore[method-assign]
+    parameter.__reduce_ex__ = functools.partial(_reduce, weakref.proxy(parameter))  # type: ignore[method-assign]
 
 
-def _reduce(parameter: weakref.ref[nn.Parameter], protocol: int) -> tuple[Any, ...]:
-    """Pickles (torch.save of a model) hold the whole value, as an ordinary parameter on the CPU. Collective."""
-    sharded = parameter()
-    assert sharded is not None  # it is being pickled
-    whole = sharded.detach().to("cpu", copy=True)
-    return torch._utils._rebuild_parameter, (whole, sharded.requires_grad, OrderedDict())
+def _reduce(parameter: nn.Parameter, protocol: int) -> tuple[Any, ...]:
+    """Pickles (torch.save of a model) hold the whole value, as an ordinary parameter on the CPU with the attributes that
+    others gave it: they load where this package is not installed. Collective."""
+    whole = parameter.detach().to("cpu", copy=True)
+    ordinary = whole, parameter.requires_grad, OrderedDict[Any, Any]()
+    others = {name: value for name, value in vars(parameter).items() if name not in _OURS}
+    if not others:
+        return torch._utils._rebuild_parameter, ordinary
+    return torch._utils._rebuild_parameter_with_state, (*ordinary, others)
 
 
 def unmark(parameters: Iterable[nn.Parameter]) -> None:

@@ -46,26 +46,38 @@ def load_pretrained(
     """
     from deepspeed.runtime.zero import pretrained_transformers
 
-    loading = Loading(dtype, config if config is not None else pretrained_transformers.active_config())
     if isinstance(model_or_class, nn.Module):
         _refuse_live(model_or_class)
         if model_kwargs:
             raise TypeError(f"[deepspeed.zero.load_pretrained] {sorted(model_kwargs)}: got a module, not its class.")
-        model = model_or_class
-        if pretrained_transformers.is_model(model):
-            pretrained_transformers.load_module(model, os.fspath(folder), loading)
-        else:
-            load_module(model, os.fspath(folder), loading)
-    elif pretrained_transformers.is_model_class(model_or_class):
-        if dtype is not None:
-            model_kwargs["dtype"] = dtype
-        model = pretrained_transformers.load_class(model_or_class, os.fspath(folder), loading, model_kwargs)
-    else:
-        with parameters_on_meta():
-            model = model_or_class(**model_kwargs)
-        load_module(model, os.fspath(folder), loading)
+    elif dtype is not None and pretrained_transformers.is_model_class(model_or_class):
+        model_kwargs["dtype"] = dtype
+    loading = Loading(dtype, config if config is not None else pretrained_transformers.active_config())
+    try:
+        model = _load(model_or_class, os.fspath(folder), loading, model_kwargs)
+    except Exception as error:
+        loading.meet(error)
+        raise
     loading.settle(model)
     return (model, loading.info) if output_loading_info else model
+
+
+def _load(source: Any, folder: str, loading: Loading, model_kwargs: dict[str, Any]) -> nn.Module:
+    """`source` with the weights of `folder`, built first where it is a class or function."""
+    from deepspeed.runtime.zero import pretrained_transformers
+
+    if pretrained_transformers.is_model_class(source):
+        return pretrained_transformers.load_class(source, folder, loading, model_kwargs)
+    if isinstance(source, nn.Module) and pretrained_transformers.is_model(source):
+        pretrained_transformers.load_module(source, folder, loading)
+        return source
+    if isinstance(source, nn.Module):
+        model = source
+    else:
+        with parameters_on_meta():
+            model = source(**model_kwargs)
+    load_module(model, folder, loading)
+    return model
 
 
 class Tensors:
@@ -89,11 +101,27 @@ class Loading:
     def __init__(self, dtype: torch.dtype | None, config: Any) -> None:
         self._dtype = dtype if dtype is not None or config is None else construction_context.dtype_of(config)
         self._shards, self._device = construction_context.open_shards(None, self._dtype)
+        self._has_met = self._shards is None
         self.info: dict[str, Any] = {"missing_keys": set(), "unexpected_keys": set(), "bytes_read": 0}
+
+    def meet(self, error: Exception | None) -> None:
+        """The ranks tell each other once, before their first collective, whether they have opened the files and matched
+        the names. Raises RuntimeError with the message of a rank that has not, where this one has. Collective."""
+        from deepspeed import comm
+
+        if self._has_met:
+            return
+        self._has_met = True
+        messages: list[str | None] = [None] * comm.get_world_size()
+        comm.all_gather_object(messages, None if error is None else f"{type(error).__name__}: {error}")
+        failed = [(rank, message) for rank, message in enumerate(messages) if message is not None]
+        if failed and error is None:
+            raise RuntimeError(f"[deepspeed.zero.load_pretrained] rank {failed[0][0]} failed: {failed[0][1]}")
 
     def fill(self, model: nn.Module, files: Any, key_of: dict[str, str], own_type: dict[str, torch.dtype]) -> None:
         """Gives every tensor of `model` of which a name is in `key_of` that key's values. `own_type`: what parameters
         of these names are where nothing casts all."""
+        self.meet(None)
         found, emptied = [], []
         tensors = Tensors(model)
         for names, parameter in tensors.parameters:
@@ -128,10 +156,9 @@ class Loading:
             for parameter in model.parameters():
                 kind = self._dtype if self._dtype is not None and parameter.dtype in _SHARDED_TYPES else parameter.dtype
                 parameter.data = parameter.data.to(self._device, kind)
-        for module in model.modules():
-            for name, buffer in module._buffers.items():
-                if buffer is not None and not buffer.is_meta:
-                    module._buffers[name] = buffer.to(self._device)
+        for names, buffer in _with_names(model.named_buffers(remove_duplicate=False)):
+            if not buffer.is_meta:
+                _put(model, "_buffers", names, buffer.to(self._device))  # what modules share stays one
 
     @property
     def device(self) -> torch.device:

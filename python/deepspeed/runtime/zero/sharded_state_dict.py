@@ -12,7 +12,9 @@ without data (device meta), which cannot be written.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+import weakref
 from types import FrameType
 from typing import Any, Callable, Iterator
 
@@ -24,17 +26,18 @@ from deepspeed.runtime.own_hook import OwnHook
 
 _keeps_values = True
 _aside: dict[nn.Module, dict[str, nn.Parameter | None]] = {}
-_is_left_to_first: Callable[[], bool] = lambda: False
+_left_to_first: weakref.WeakKeyDictionary[nn.Module, Callable[[], bool]] = weakref.WeakKeyDictionary()
 
 
 def attach(module: nn.Module) -> list[Any]:
     """Hooks on every module that owns sharded parameters; every rank calls `state_dict()`. Returns their handles."""
     owners = [each for each in module.modules() if any(map(_C.is_sharded, each.parameters(recurse=False)))]
+    root = weakref.ref(module)
     hooks = [
         hook
         for each in owners
         for hook in (
-            each.register_state_dict_pre_hook(OwnHook(_put_aside)),
+            each.register_state_dict_pre_hook(OwnHook(functools.partial(_put_aside, root))),
             each.register_state_dict_post_hook(OwnHook(_fill_in)),
         )
     ]
@@ -52,15 +55,16 @@ def kept_on(here: bool) -> Iterator[None]:
         _keeps_values = before
 
 
-def leave_to_first_rank(still: Callable[[], bool]) -> None:
-    """The first rank has the whole state dict, this one has none; see the note. For as long as `still` says true."""
-    global _is_left_to_first
-    _is_left_to_first = still
+def leave_to_first_rank(root: nn.Module, still: Callable[[], bool]) -> None:
+    """The first rank has the whole state dict of `root`, this one has none; see the note. For as long as `still` says
+    true."""
+    _left_to_first[root] = still
 
 
-def _saves_nothing_here() -> FrameType | None:
-    """The `save_pretrained` around this call, where it writes nothing; see the note."""
-    frame: FrameType | None = sys._getframe(1) if _is_left_to_first() else None
+def _saves_nothing_here(root: nn.Module | None) -> FrameType | None:
+    """The `save_pretrained` around this call, where it writes nothing of `root`; see the note."""
+    still = _left_to_first.get(root) if root is not None else None
+    frame: FrameType | None = sys._getframe(1) if still is not None and still() else None
     while frame is not None:
         if frame.f_code.co_name == "save_pretrained" and frame.f_locals.get("is_main_process") is False:
             return frame
@@ -70,7 +74,7 @@ def _saves_nothing_here() -> FrameType | None:
 
 def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, local_metadata: Any) -> None:
     """The whole state dict is empty where `save_pretrained` itself asked for it."""
-    saving = _saves_nothing_here()
+    saving = _saves_nothing_here(module)
     frame: FrameType | None = sys._getframe(1)
     between = (nn.Module.__module__, OwnHook.__module__)
     while saving is not None and frame is not None and frame.f_globals.get("__name__") in between:
@@ -79,9 +83,11 @@ def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, local_meta
         state.clear()
 
 
-def _put_aside(module: nn.Module, prefix: str, keep_vars: bool) -> None:
+def _put_aside(root: weakref.ref[nn.Module], module: nn.Module, prefix: str, keep_vars: bool) -> None:
     """Where nothing is gathered, tensors without data stand in for the parameters until _fill_in."""
-    if _saves_nothing_here():
+    if module in _aside:  # a state_dict() that threw left them there
+        module._parameters = _aside.pop(module)
+    if _saves_nothing_here(root()):
         _aside[module] = module._parameters
         module._parameters = {
             name: nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device="meta"))
