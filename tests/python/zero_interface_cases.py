@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import logging
+import weakref
 from pathlib import Path
 from typing import Any, Callable
+from unittest import mock
 
 import torch
 from case_support import FOLDER, OPTIMIZERS, config, initialize, make_net, message, run, run_cases, tokens
@@ -315,6 +317,30 @@ def case_weights_are_written_in_files_of_a_bounded_size() -> None:
             for name, value in found.items():
                 wanted = expected[name]
                 assert torch.equal(value, wanted.bfloat16() if wanted.is_floating_point() else wanted), name
+
+    on_first_rank(check)
+
+
+def case_a_conversion_holds_one_file_at_a_time() -> None:
+    folder, _ = saved(2, **BF16)
+    written: list[weakref.ref[torch.Tensor]] = []  # tensors of the files that are through
+    read_one, write = zero_to_fp32.GatheredTensor.contiguous, zero_to_fp32._write
+
+    def read_more(tensor: zero_to_fp32.GatheredTensor) -> torch.Tensor:
+        assert all(each() is None for each in written), tensor.name
+        return read_one(tensor)
+
+    def write_and_note(tensors: dict[str, torch.Tensor], path: str) -> None:
+        write(tensors, path)
+        written.extend(weakref.ref(each) for each in tensors.values())
+
+    def check() -> None:
+        with (
+            mock.patch.object(zero_to_fp32.GatheredTensor, "contiguous", read_more),
+            mock.patch.object(zero_to_fp32, "_write", write_and_note),
+        ):
+            zero_to_fp32.convert_zero_checkpoint_to_state_dict(folder, str(Path(folder) / "one"), max_shard_size=600)
+        assert len(written) > 4
 
     on_first_rank(check)
 
