@@ -10,10 +10,12 @@
 
 #include "checkpoint/reader.h"
 #include "checkpoint/writer.h"
+#include "support/error_message.h"
 #include "support/scratch_folder.h"
 
 namespace deepspeed::checkpoint {
 
+using test::message_of;
 using test::scratch_path;
 
 inline constexpr int64_t kSampleRows = 5;
@@ -58,16 +60,6 @@ inline float checked_seed(CheckpointReader& reader) {
   EXPECT_EQ(decode_float(reader.state()["seed"], "seed"), values[0]);
   EXPECT_TRUE(reader.find_damage().empty());
   return values[0];
-}
-
-template <class Error, class Body>
-std::string message_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 }  // namespace deepspeed::checkpoint

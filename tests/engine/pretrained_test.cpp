@@ -13,6 +13,7 @@
 
 #include "deepspeed/deepspeed.h"
 #include "io/safetensors_writer.h"
+#include "support/error_message.h"
 #include "support/ranks.h"
 
 namespace deepspeed::testing {
@@ -20,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace nn = torch::nn;
+using test::message_of;
 
 struct SharedHead final : nn::Module {
   explicit SharedHead(const at::Tensor& shared) { weight = register_parameter("weight", shared); }
@@ -70,16 +72,6 @@ std::string save(const std::string& folder, const Tensors& tensors) {
   for (const auto& [key, value] : tensors) writer.write(index++, value.contiguous().data_ptr());
   writer.commit();
   return folder;
-}
-
-template <class Action>
-std::string message_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 std::string config_text(int stage, const std::string& more = "") {

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "deepspeed/deepspeed.h"
+#include "support/error_message.h"
 #include "support/ranks.h"
 
 namespace deepspeed::testing {
@@ -17,6 +18,7 @@ namespace {
 
 namespace nn = torch::nn;
 using detail::TrainingEngine;
+using test::message_of;
 
 const char* const kSgd = R"({"type": "SGD", "params": {"lr": 0.1}})";
 const char* const kAdam = R"({"type": "Adam", "params": {"lr": 0.01}})";
@@ -57,16 +59,6 @@ struct Line {
 
   nn::Linear model{nn::LinearOptions(4, 1).bias(false)};
 };
-
-template <class Action>
-std::string message_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 #define EXPECT_MESSAGE(action, part) \
   EXPECT_NE(message_of([&] { action; }).find(part), std::string::npos) << message_of([&] { action; })

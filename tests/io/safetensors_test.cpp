@@ -74,8 +74,9 @@ TEST(Safetensors, WhatIsWrittenInAnyOrderIsReadBack) {
   EXPECT_EQ(reader.header().metadata.at("format"), "pt");
   ASSERT_EQ(reader.header().tensors.size(), 5u);
   for (const auto& tensor : reader.header().tensors) {
-    if (tensor.bytes > 0)
+    if (tensor.bytes > 0) {
       EXPECT_EQ(tensor.offset % static_cast<uint64_t>(element_bytes(tensor.type)), 0u) << tensor.key;
+    }
   }
   const auto* tensor = reader.find("weights \"q\" \u00e9");
   ASSERT_NE(tensor, nullptr);

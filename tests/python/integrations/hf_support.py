@@ -13,6 +13,8 @@ from case_support import FOLDER
 from torch.utils.data import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
+from deepspeed import comm as dist
+
 VOCABULARY = 64
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -32,6 +34,18 @@ def llama_config(**more: Any) -> LlamaConfig:
 def make_llama(**more: Any) -> LlamaForCausalLM:
     torch.manual_seed(5)
     return LlamaForCausalLM(llama_config(**more))
+
+
+def assert_third_layer_is_fresh(model: LlamaForCausalLM, expected: LlamaForCausalLM) -> None:
+    """`model` has the two layers of `expected`, and one that was initialized, the same way on both ranks."""
+    state = model.state_dict()
+    for name, value in expected.state_dict().items():
+        assert torch.equal(state[name], value), name
+    fresh = state["model.layers.2.mlp.up_proj.weight"]
+    assert 0.01 < float(fresh.std()) < 0.03 and bool((state["model.layers.2.input_layernorm.weight"] == 1).all())
+    everyone = [torch.empty_like(fresh) for _ in range(2)]
+    dist.all_gather(everyone, fresh)
+    assert torch.equal(*everyone)
 
 
 class Tokens(Dataset):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from case_support import FOLDER, initialize, run_cases
-from hf_support import SIZES, batch, llama_config, make_llama
+from hf_support import SIZES, assert_third_layer_is_fresh, batch, llama_config, make_llama
 from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
@@ -72,14 +72,7 @@ def case_from_pretrained_initializes_what_the_file_lacks() -> None:
     config = HfDeepSpeedConfig(settings())
     bigger = llama_config(num_hidden_layers=3)
     model = LlamaForCausalLM.from_pretrained(folder, config=bigger)
-    state = model.state_dict()
-    for name, value in expected.state_dict().items():
-        assert torch.equal(state[name], value), name
-    fresh = state["model.layers.2.mlp.up_proj.weight"]
-    assert 0.01 < float(fresh.std()) < 0.03 and bool((state["model.layers.2.input_layernorm.weight"] == 1).all())
-    everyone = [torch.empty_like(fresh) for _ in range(2)]
-    dist.all_gather(everyone, fresh)
-    assert torch.equal(*everyone)
+    assert_third_layer_is_fresh(model, expected)
     del config
 
 

@@ -12,7 +12,7 @@ from unittest import mock
 
 import torch
 from case_support import FOLDER, initialize, message, run_cases
-from hf_support import SIZES, batch, llama_config, make_llama
+from hf_support import SIZES, assert_third_layer_is_fresh, batch, llama_config, make_llama
 from safetensors.torch import save_file
 from torch import nn
 from transformers import (
@@ -153,14 +153,7 @@ def case_what_the_files_lack_is_initialized_equally_on_all_ranks() -> None:
     )
     assert len(info["missing_keys"]) == 9 and all("layers.2." in name for name in info["missing_keys"])
     assert_sharded(model)
-    state = model.state_dict()
-    for name, value in expected.state_dict().items():
-        assert torch.equal(state[name], value), name
-    fresh = state["model.layers.2.mlp.up_proj.weight"]
-    assert 0.01 < float(fresh.std()) < 0.03 and bool((state["model.layers.2.input_layernorm.weight"] == 1).all())
-    everyone = [torch.empty_like(fresh) for _ in range(2)]
-    dist.all_gather(everyone, fresh)
-    assert torch.equal(*everyone)
+    assert_third_layer_is_fresh(model, expected)
 
 
 def case_the_base_prefix_may_be_missing_or_extra() -> None:
