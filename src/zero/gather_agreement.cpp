@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <exception>
+
 #include "comm/launch_history.h"
 #include "deepspeed/error.h"
 
@@ -12,6 +14,13 @@ GatherAgreement::GatherAgreement(const comm::Communicator& gathers, comm::Commun
     : gathers_(gathers), data_(data) {
   if (gathers.history() != nullptr)
     digests_ = at::zeros({data.size()}, at::TensorOptions().dtype(at::kLong).device(data.control_device()));
+}
+
+GatherAgreement::~GatherAgreement() {
+  try {
+    sent_.wait();                    // the group goes after us
+  } catch (const std::exception&) {  // a dead rank was reported where it mattered
+  }
 }
 
 void GatherAgreement::compare(int64_t step) {

@@ -18,6 +18,7 @@ class GatherAgreement {
  public:
   /// Both outlive it and have the same ranks.
   GatherAgreement(const comm::Communicator& gathers, comm::Communicator& data);
+  ~GatherAgreement();
 
   /// At every boundary step, on all ranks. Throws CommError on every rank, with what two of them gathered, where those
   /// differed up to the boundary before. Does nothing where the gathers' backend compares by itself.
