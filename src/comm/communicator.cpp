@@ -35,6 +35,10 @@ std::string describe(const Tag& tag) {
   return tag.parameters.empty() ? text : concat(text, " (", tag.parameters, ")");
 }
 
+at::Tensor Communicator::make_buffer(int64_t numel, const at::TensorOptions& options) {
+  return at::empty({numel}, options);
+}
+
 void Communicator::barrier(const Tag& tag) {
   const at::Tensor nothing = at::zeros({1}, at::TensorOptions().device(control_device()));
   all_reduce(nothing, 1.0, tag).wait();

@@ -15,8 +15,9 @@ namespace deepspeed::comm {
 
 class LaunchHistory;
 
-/// Launching is for one thread at a time. Buffers are 1-D and contiguous. Sums are added in rank order, so that every
-/// rank and every ZeRO stage gets the same bits (backends with collectives of their own, NCCL, keep their own order).
+/// Launching is for one thread at a time. Buffers are 1-D and contiguous. Sums are added in rank order (over several
+/// hosts: in each host, then over hosts), so that every rank and every ZeRO stage gets the same bits (backends with
+/// collectives of their own, NCCL, keep their own order).
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -40,6 +41,10 @@ class Communicator {
 
   /// Whether buffers must be on the CPU (control messages go there, and to the accelerator otherwise).
   virtual c10::Device control_device() const = 0;
+
+  /// A buffer [numel] for lanes that go through this communicator again and again: the other ranks may read it in place
+  /// where the transport can, instead of a copy. It may outlive the communicator.
+  virtual at::Tensor make_buffer(int64_t numel, const at::TensorOptions& options);
 
   /// What was launched so far, where ranks must compare it themselves; null where the backend compares before it
   /// uses what arrives.

@@ -24,6 +24,7 @@
 #include "comm/broken_pipe.h"
 #include "comm/exchange_work.h"
 #include "comm/peers.h"
+#include "comm/process_bound.h"
 #include "comm/rank_order_sum.h"
 #include "comm/wait_watch.h"
 #include "deepspeed/error.h"
@@ -63,7 +64,7 @@ struct Operation {
   std::vector<c10::intrusive_ptr<c10d::Work>> in_flight;
 };
 
-/// Threads, group and queues. Only the process that made it may destroy it.
+/// Threads, group and queues.
 class Exchange final : public Communicator {
  public:
   explicit Exchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
@@ -307,7 +308,7 @@ class Exchange final : public Communicator {
     if (!is_broken()) {
       try {
         for (const auto& message : operation.in_flight) message->wait();
-        for (const Sum& sum : operation.sums) adder_.add(sum);
+        for (const Sum& sum : operation.sums) add_in_rank_order(sum, rank_);
       } catch (...) {
         fail(operation);
       }
@@ -385,45 +386,15 @@ class Exchange final : public Communicator {
   size_t next_staging_ = 0;
   int64_t most_staging_ = 0;
   Agreement agreement_;         // the posting thread's
-  RankOrderAdder adder_;        // the finishing thread's
   WatchedGroup watched_;        // goes before what its function uses, and after the threads have ended
   std::thread posting_thread_;  // last: they start when everything else is there
   std::thread finishing_thread_;
 };
 
-/// A forked child has neither the thread nor the group's, so that their locks and joins would wait for ever: there the
-/// exchange is let go, not destroyed.
-class DirectExchange final : public Communicator {
- public:
-  explicit DirectExchange(c10::intrusive_ptr<c10d::ProcessGroup> group)
-      : pid_(::getpid()), exchange_(std::make_unique<Exchange>(std::move(group))) {}
-  ~DirectExchange() override {
-    if (::getpid() != pid_) static_cast<void>(exchange_.release());
-  }
-
-  int rank() const override { return exchange_->rank(); }
-  int size() const override { return exchange_->size(); }
-  c10::Device control_device() const override { return exchange_->control_device(); }
-  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
-    return exchange_->reduce_scatter(lanes, scale, wire, tag);
-  }
-  Work all_gather(at::TensorList lanes, const Tag& tag) override { return exchange_->all_gather(lanes, tag); }
-  Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
-    return exchange_->all_reduce(values, scale, tag);
-  }
-  Work broadcast(const at::Tensor& values, int root, const Tag& tag) override {
-    return exchange_->broadcast(values, root, tag);
-  }
-
- private:
-  const int pid_;
-  std::unique_ptr<Exchange> exchange_;
-};
-
 }  // namespace
 
 std::unique_ptr<Communicator> make_direct_exchange(c10::intrusive_ptr<c10d::ProcessGroup> group) {
-  return std::make_unique<DirectExchange>(std::move(group));
+  return std::make_unique<ProcessBound>(std::make_unique<Exchange>(std::move(group)));
 }
 
 }  // namespace deepspeed::comm

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -22,15 +21,8 @@ struct Sum {
   int64_t part_bytes() const { return own.numel() * static_cast<int64_t>(c10::elementSize(wire)); }
 };
 
-/// Adds in blocks that stay in the cache between the passes over them. One thread.
-class RankOrderAdder {
- public:
-  RankOrderAdder();
-  /// Parts may be of a narrower type than own; the sum is made in own's. All are contiguous.
-  void add(const Sum& sum);
-
- private:
-  const std::unique_ptr<double[]> block_;  // aligned for every type
-};
+/// Makes the sum, in float32 (of float64: in that), rounded once. parts[own_rank] is `own`, the others are of type
+/// `wire`; all are contiguous.
+void add_in_rank_order(const Sum& sum, int own_rank);
 
 }  // namespace deepspeed::comm

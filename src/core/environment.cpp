@@ -42,4 +42,6 @@ RankEnvironment rank_environment() {
 
 int64_t collective_timeout_seconds() { return 60 * environment_integer("DEEPSPEED_TIMEOUT").value_or(10); }
 
+bool uses_shared_memory() { return environment_integer("DEEPSPEED_SHARED_MEMORY").value_or(1) != 0; }
+
 }  // namespace deepspeed::core

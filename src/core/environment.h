@@ -29,4 +29,7 @@ RankEnvironment rank_environment();
 /// DEEPSPEED_TIMEOUT in minutes, default 10: how long a collective may wait.
 int64_t collective_timeout_seconds();
 
+/// DEEPSPEED_SHARED_MEMORY, default 1: whether CPU ranks of one host exchange data through memory that they share.
+bool uses_shared_memory();
+
 }  // namespace deepspeed::core

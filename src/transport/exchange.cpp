@@ -58,7 +58,8 @@ Exchange::Exchange(const HostGroupOptions& group, const Options& options)
 
 Exchange::~Exchange() {
   if (group_->is_forked()) {
-    worker_.detach();  // it is the parent's
+    worker_.detach();  // it is the parent's, and waits on this:
+    static_cast<void>(changed_.release());
     return;
   }
   {
@@ -136,7 +137,7 @@ void Exchange::wake_worker() {
     const std::lock_guard lock(mutex_);
     worker_wanted_ = true;
   }
-  changed_.notify_all();
+  changed_->notify_all();
   own_control().bell.ring();  // it may sleep there, blocked in something before
 }
 
@@ -162,7 +163,7 @@ void Exchange::work() {
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || (worker_wanted_ && waiters_ == 0); });
+      changed_->wait(lock, [&] { return stopping_ || (worker_wanted_ && waiters_ == 0); });
       worker_wanted_ = false;
     }
     drive([&] { return waiters_ > 0 || is_idle(); }, false);

@@ -41,7 +41,7 @@ class Exchange {
   /// Collective; throws as HostGroup.
   Exchange(const HostGroupOptions& group, const Options& options);
 
-  /// Finishes what was launched.
+  /// Finishes what was launched. In a forked child it waits for nothing.
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -105,7 +105,7 @@ class Exchange {
   uint64_t next_number_ = 0;
   // ---
   std::mutex mutex_;  // guards the next ones
-  std::condition_variable changed_;
+  std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();
   std::deque<Launched> queue_;
   bool stopping_ = false;
   bool worker_wanted_ = false;

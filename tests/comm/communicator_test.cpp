@@ -1,4 +1,4 @@
-// The conformance suite of communicators, over real Gloo processes.
+// The conformance suite of communicators: over messages (real Gloo), over shared memory, and over both as on two hosts.
 #include "comm/communicator.h"
 
 #include <ATen/ATen.h>
@@ -26,28 +26,58 @@ at::Tensor values_of(int rank, int64_t numel, c10::ScalarType type = at::kFloat)
   return at::randn({numel}).to(type);
 }
 
-class CommunicatorTest : public ::testing::TestWithParam<int> {};
+/// How the ranks are connected.
+enum class Link { kShared, kMessages, kTwoHosts };
+
+struct Case {
+  int world;
+  Link link;
+};
+
+std::string host_of(int rank, Link link) {
+  if (link == Link::kMessages) return "";
+  return link == Link::kShared ? "here" : concat("host", rank % 2);
+}
+
+std::unique_ptr<Communicator> connect(RankContext& context, Link link) {
+  return make_communicator(context.new_group(), at::kCPU, host_of(context.rank(), link));
+}
+
+/// In float32 at least; on two hosts each host's sum is rounded before it travels.
+at::Tensor sum_of(int world, Link link, int64_t numel, c10::ScalarType type) {
+  const c10::ScalarType wide = type == at::kDouble ? at::kDouble : at::kFloat;
+  const auto add_up = [&](int first, int step) {
+    at::Tensor sum = values_of(first, numel, type).to(wide);
+    for (int rank = first + step; rank < world; rank += step) sum = sum + values_of(rank, numel, type).to(wide);
+    return sum;
+  };
+  if (link != Link::kTwoHosts || world < 4) return add_up(0, 1);
+  return add_up(0, 2).to(type).to(wide) + add_up(1, 2).to(type).to(wide);
+}
+
+class CommunicatorTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(CommunicatorTest, ReduceScatterAddsInRankOrderOnTheOwnersPart) {
-  testing::run_on_ranks(GetParam(), [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+  const auto [world, link] = GetParam();
+  testing::run_on_ranks(world, [link = link](RankContext& context) {
+    const auto communicator = connect(context, link);
     for (const c10::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
       for (const int64_t part : {1, 7, 20'000}) {
         const int64_t numel = part * context.world();
         at::Tensor lane = values_of(context.rank(), numel, type);
         communicator->reduce_scatter(lane, 0.25, type, kTag).wait();
-        at::Tensor sum = values_of(0, numel, type);
-        for (int rank = 1; rank < context.world(); ++rank) sum = sum + values_of(rank, numel, type);
+        const at::Tensor expected = sum_of(context.world(), link, numel, type).mul(0.25).to(type);
         const auto own = [&](const at::Tensor& whole) { return whole.narrow(0, context.rank() * part, part); };
-        EXPECT_TRUE(at::equal(own(lane), own(sum) * 0.25)) << c10::toString(type) << ", " << part;
+        EXPECT_TRUE(at::equal(own(lane), own(expected))) << c10::toString(type) << ", " << part;
       }
     }
   });
 }
 
 TEST_P(CommunicatorTest, AllGatherRightAfterReduceScatterSendsTheSums) {
-  testing::run_on_ranks(GetParam(), [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+  const auto [world, link] = GetParam();
+  testing::run_on_ranks(world, [link = link](RankContext& context) {
+    const auto communicator = connect(context, link);
     const int64_t numel = 50'000 * context.world();
     std::vector<at::Tensor> lanes;
     std::vector<Work> works;
@@ -65,8 +95,9 @@ TEST_P(CommunicatorTest, AllGatherRightAfterReduceScatterSendsTheSums) {
 }
 
 TEST_P(CommunicatorTest, LanesOfOneLaunchAreIndependent) {
-  testing::run_on_ranks(GetParam(), [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+  const auto [world, link] = GetParam();
+  testing::run_on_ranks(world, [link = link](RankContext& context) {
+    const auto communicator = connect(context, link);
     const std::vector<int64_t> parts = {5, 30'000, 1};
     std::vector<at::Tensor> lanes;
     for (size_t i = 0; i < parts.size(); ++i)
@@ -86,11 +117,13 @@ TEST_P(CommunicatorTest, LanesOfOneLaunchAreIndependent) {
 }
 
 TEST_P(CommunicatorTest, NarrowWireRoundsOnlyReceivedParts) {
-  testing::run_on_ranks(GetParam(), [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+  const auto [world, link] = GetParam();
+  testing::run_on_ranks(world, [link = link](RankContext& context) {
+    const auto communicator = connect(context, link);
     const int64_t part = 300;
     at::Tensor lane = values_of(context.rank(), part * context.world());
     communicator->reduce_scatter(lane, 1.0, at::kBFloat16, kTag).wait();
+    if (link == Link::kTwoHosts) return;  // what one host's sum loses on its way to the other is not said
     at::Tensor sum = at::zeros({part});
     for (int rank = 0; rank < context.world(); ++rank) {
       const at::Tensor theirs = values_of(rank, part * context.world()).narrow(0, context.rank() * part, part);
@@ -101,8 +134,9 @@ TEST_P(CommunicatorTest, NarrowWireRoundsOnlyReceivedParts) {
 }
 
 TEST_P(CommunicatorTest, SmallCollectives) {
-  testing::run_on_ranks(GetParam(), [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+  const auto [world, link] = GetParam();
+  testing::run_on_ranks(world, [link = link](RankContext& context) {
+    const auto communicator = connect(context, link);
     const at::Tensor sum = at::full({3}, context.rank() + 1.0, at::kDouble);
     communicator->all_reduce(sum, 2.0, kTag).wait();
     EXPECT_EQ(sum[0].item<double>(), context.world() * (context.world() + 1.0));
@@ -116,11 +150,19 @@ TEST_P(CommunicatorTest, SmallCollectives) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Worlds, CommunicatorTest, ::testing::Values(1, 2, 3, 5));
+INSTANTIATE_TEST_SUITE_P(Worlds, CommunicatorTest,
+                         ::testing::Values(Case{1, Link::kShared}, Case{2, Link::kShared}, Case{3, Link::kShared},
+                                           Case{5, Link::kShared}, Case{2, Link::kMessages}, Case{3, Link::kMessages},
+                                           Case{5, Link::kMessages}, Case{4, Link::kTwoHosts},
+                                           Case{6, Link::kTwoHosts}));
 
-TEST(Communicator, AfterADeathEveryWaitFailsAtOnceAndNamesTheCollective) {
-  testing::run_on_ranks(3, [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+class CommunicatorFaultTest : public ::testing::TestWithParam<Link> {};
+INSTANTIATE_TEST_SUITE_P(Links, CommunicatorFaultTest, ::testing::Values(Link::kShared, Link::kMessages));
+
+TEST_P(CommunicatorFaultTest, AfterADeathEveryWaitFailsAtOnceAndNamesTheCollective) {
+  const Link link = GetParam();
+  testing::run_on_ranks(3, [link](RankContext& context) {
+    const auto communicator = connect(context, link);
     communicator->barrier(kTag);
     if (context.rank() == 2) ::_exit(0);
     const at::Tensor lane = at::ones({300});
@@ -138,9 +180,10 @@ TEST(Communicator, AfterADeathEveryWaitFailsAtOnceAndNamesTheCollective) {
   });
 }
 
-TEST(Communicator, NobodyElseHoldsTheBuffersOnceWaitReturns) {
-  testing::run_on_ranks(2, [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+TEST_P(CommunicatorFaultTest, NobodyElseHoldsTheBuffersOnceWaitReturns) {
+  const Link link = GetParam();
+  testing::run_on_ranks(2, [link](RankContext& context) {
+    const auto communicator = connect(context, link);
     for (int round = 0; round < 200; ++round) {
       const at::Tensor lane = at::ones({64});
       communicator->reduce_scatter(lane, 1.0, at::kFloat, kTag).wait();
@@ -152,10 +195,11 @@ TEST(Communicator, NobodyElseHoldsTheBuffersOnceWaitReturns) {
 }
 
 // Equal sizes would be added silently, different ones would end the process.
-TEST(Communicator, RanksThatDisagreeAllGetBothSidesNamesAtOnce) {
+TEST_P(CommunicatorFaultTest, RanksThatDisagreeAllGetBothSidesNamesAtOnce) {
+  const Link link = GetParam();
   for (const int64_t other_numel : {300, 3000}) {
     testing::run_on_ranks(3, [&](RankContext& context) {
-      const auto communicator = make_communicator(context.new_group(), at::kCPU);
+      const auto communicator = connect(context, link);
       communicator->barrier(kTag);
       const bool odd = context.rank() == 1;
       const at::Tensor lane = at::ones({odd ? other_numel : 300});
@@ -177,9 +221,10 @@ TEST(Communicator, RanksThatDisagreeAllGetBothSidesNamesAtOnce) {
   }
 }
 
-TEST(Communicator, RanksThatMeanDifferentRootsDisagree) {
-  testing::run_on_ranks(2, [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+TEST_P(CommunicatorFaultTest, RanksThatMeanDifferentRootsDisagree) {
+  const Link link = GetParam();
+  testing::run_on_ranks(2, [link](RankContext& context) {
+    const auto communicator = connect(context, link);
     const at::Tensor values = at::ones({3});
     try {
       communicator->broadcast(values, context.rank(), kTag).wait();
@@ -192,9 +237,10 @@ TEST(Communicator, RanksThatMeanDifferentRootsDisagree) {
   });
 }
 
-TEST(Communicator, AForkedChildIsRefused) {
-  testing::run_on_ranks(2, [](RankContext& context) {
-    const auto communicator = make_communicator(context.new_group(), at::kCPU);
+TEST_P(CommunicatorFaultTest, AForkedChildIsRefused) {
+  const Link link = GetParam();
+  testing::run_on_ranks(2, [link](RankContext& context) {
+    const auto communicator = connect(context, link);
     communicator->barrier(kTag);
     const pid_t child = ::fork();
     if (child == 0) {
@@ -213,9 +259,10 @@ TEST(Communicator, AForkedChildIsRefused) {
 }
 
 // The exchange's thread waits in the parent only: in a child there is nobody to stop, and nothing may be waited for.
-TEST(Communicator, AForkedChildLetsItGoAndExits) {
-  testing::run_on_ranks(2, [](RankContext& context) {
-    auto communicator = make_communicator(context.new_group(), at::kCPU);
+TEST_P(CommunicatorFaultTest, AForkedChildLetsItGoAndExits) {
+  const Link link = GetParam();
+  testing::run_on_ranks(2, [link](RankContext& context) {
+    auto communicator = connect(context, link);
     communicator->barrier(kTag);
     const pid_t child = ::fork();
     if (child == 0) {
