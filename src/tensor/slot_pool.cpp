@@ -11,13 +11,13 @@
 
 namespace deepspeed::tensor {
 
-SlotPool::SlotPool(std::string what, int64_t slot_bytes, int count, c10::Device device)
-    : what_(std::move(what)), slot_bytes_(slot_bytes), device_(device), planned_(count) {
+SlotPool::SlotPool(std::string what, int64_t slot_bytes, int count, Allocate allocate)
+    : what_(std::move(what)), slot_bytes_(slot_bytes), allocate_(std::move(allocate)), planned_(count) {
   for (int i = 0; i < count; ++i) add_slot();
 }
 
 void SlotPool::add_slot() {
-  slots_.push_back(at::empty({slot_bytes_}, at::TensorOptions().dtype(at::kByte).device(device_)));
+  slots_.push_back(allocate_(slot_bytes_));
   taken_.push_back(false);
 }
 

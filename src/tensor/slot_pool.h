@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,11 @@ namespace deepspeed::tensor {
 /// Not thread-safe; its user locks.
 class SlotPool {
  public:
+  /// Makes the memory of a slot: bytes [slot_bytes], of any content.
+  using Allocate = std::function<at::Tensor(int64_t slot_bytes)>;
+
   /// `slot_bytes`: the largest unit. `count` slots are allocated now. `what` names the pool in messages.
-  SlotPool(std::string what, int64_t slot_bytes, int count, c10::Device device);
+  SlotPool(std::string what, int64_t slot_bytes, int count, Allocate allocate);
 
   /// A free slot's index of those that were planned, or -1 where all of them are taken.
   int try_acquire();
@@ -40,7 +44,7 @@ class SlotPool {
 
   std::string what_;
   int64_t slot_bytes_;
-  c10::Device device_;
+  Allocate allocate_;
   std::vector<at::Tensor> slots_;
   std::vector<bool> taken_;
   int planned_ = 0;

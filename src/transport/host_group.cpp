@@ -199,14 +199,14 @@ void HostGroup::unshare(uint32_t number) noexcept {
   try {
     tell(0, number, -1);
   } catch (const CommError&) {
-    // Who has ended maps nothing any more.
+    // It stays mapped there; nothing of it is read any more.
   }
 }
 
 void HostGroup::tell(int64_t bytes, uint32_t number, int file) {
   const Notice notice{.bytes = bytes, .number = number};
   for (int peer = 0; peer < size_; ++peer) {
-    if (peer != rank_) peers_[peer].socket.send(bytes_of(notice), file);
+    if (peer != rank_) peers_[peer].socket.send(bytes_of(notice), file);  // who has ended needs none
   }
   control(rank_).notices.fetch_add(1, std::memory_order_release);
 }

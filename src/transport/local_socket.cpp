@@ -74,7 +74,7 @@ LocalSocket LocalSocket::connect(const std::string& name, Clock::time_point dead
   }
 }
 
-void LocalSocket::send(std::span<const std::byte> packet, int file) {
+bool LocalSocket::send(std::span<const std::byte> packet, int file) {
   iovec data{.iov_base = const_cast<std::byte*>(packet.data()), .iov_len = packet.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message{};
@@ -90,8 +90,10 @@ void LocalSocket::send(std::span<const std::byte> packet, int file) {
     std::memcpy(CMSG_DATA(header), &file, sizeof(int));
   }
   while (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0) {
+    if (errno == EPIPE || errno == ECONNRESET) return false;
     DS_CHECK(errno == EINTR, CommError, "[transport.local_socket] sending to another rank: ", std::strerror(errno));
   }
+  return true;
 }
 
 std::optional<Packet> LocalSocket::receive(std::span<std::byte> into, Clock::time_point deadline) {

@@ -29,7 +29,10 @@ int64_t largest_released(const LaneStore& store) {
 Binder::Binder(LaneStore& store, comm::Communicator& gathers)
     : store_(store),
       gathers_(gathers),
-      slots_("parameters", largest_released(store), store.options().overlap_comm ? 2 : 1, store.device()),
+      slots_("parameters", largest_released(store), store.options().overlap_comm ? 2 : 1,
+             [&gathers, options = at::TensorOptions(store.device()).dtype(at::kByte)](int64_t bytes) {
+               return gathers.make_buffer(bytes, options);
+             }),
       units_(store.units().size()),
       numels_(store.numels()),
       storages_(store.parameters().size()) {}

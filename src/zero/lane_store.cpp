@@ -37,6 +37,7 @@ LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::
     : options_(options),
       state_specs_(state_specs),
       device_(parameters.empty() ? c10::Device(at::kCPU) : parameters.front().tensor.device()),
+      data_(data),
       rank_(data.rank()),
       world_(data.size()) {
   append(parameters, units, data);
@@ -44,7 +45,7 @@ LaneStore::LaneStore(std::vector<tensor::NamedParameter> parameters, const std::
 }
 
 LaneStore::LaneStore(const Options& options, c10::Device device, comm::Communicator& data)
-    : options_(options), device_(device), rank_(data.rank()), world_(data.size()) {}
+    : options_(options), device_(device), data_(data), rank_(data.rank()), world_(data.size()) {}
 
 void LaneStore::append(const std::vector<tensor::NamedParameter>& parameters, const std::vector<plan::Unit>& units,
                        comm::Communicator& data) {
@@ -124,21 +125,38 @@ void LaneStore::allocate(const std::vector<plan::Unit>& units) {
         lane.parameters = at::zeros({plan.numel}, type);
         lane.owned_parameters = lane.owned_part(lane.parameters);
       }
-      if (plan.trainable) allocate_gradients(lane);
+      if (plan.trainable) allocate_owned(lane);
     }
+  }
+  if (options_.lifetimes.gradients != plan::Lifetime::kUntilReduced) allocate_whole_gradients(first);
+}
+
+// One buffer for all lanes: what ranks share is counted in buffers.
+void LaneStore::allocate_whole_gradients(size_t first_unit) {
+  std::vector<LaneBuffers*> lanes;
+  int64_t numel = 0;
+  for (size_t unit = first_unit; unit < units_.size(); ++unit) {
+    for (LaneBuffers& lane : units_[unit].lanes) {
+      if (!lane.plan.trainable) continue;
+      lanes.push_back(&lane);
+      numel += lane.plan.numel;
+    }
+  }
+  const at::Tensor all = data_.make_buffer(numel, options_of(accumulation_type(), device_)).zero_();
+  int64_t begin = 0;
+  for (LaneBuffers* lane : lanes) {
+    lane->gradients = all.narrow(0, begin, lane->plan.numel);
+    lane->owned_gradient = lane->owned_part(lane->gradients);
+    begin += lane->plan.numel;
   }
 }
 
-void LaneStore::allocate_gradients(LaneBuffers& lane) {
+void LaneStore::allocate_owned(LaneBuffers& lane) {
   DS_CHECK(lane.plan.dtype != core::Dtype::kFloat64, NotSupported, "[zero] parameter ",
            parameters_[lane.plan.placements.front().parameter].name,
            " is float64: trainable parameters are float32, bfloat16 or float16. Convert the model with .float().");
-  const auto gradient_options = options_of(accumulation_type(), device_);
-  if (options_.lifetimes.gradients != plan::Lifetime::kUntilReduced) {
-    lane.gradients = at::zeros({lane.plan.numel}, gradient_options);
-    lane.owned_gradient = lane.owned_part(lane.gradients);
-  } else {
-    lane.owned_gradient = at::zeros({lane.owned.numel()}, gradient_options);
+  if (options_.lifetimes.gradients == plan::Lifetime::kUntilReduced) {
+    lane.owned_gradient = at::zeros({lane.owned.numel()}, options_of(accumulation_type(), device_));
   }
   lane.master = lane.needs_master_copy() ? at::zeros({lane.owned.numel()}, options_of(at::kFloat, device_))
                                          : lane.owned_parameters;
@@ -232,8 +250,10 @@ tensor::SlotPool& LaneStore::gradient_slots_or_make() {
     int64_t largest = 0;
     for (int unit = 0; unit < static_cast<int>(units_.size()); ++unit) largest = std::max(largest, slot_bytes(unit));
     const bool planned = options_.lifetimes.gradients == plan::Lifetime::kUntilReduced;
-    gradient_slots_ = std::make_unique<tensor::SlotPool>("gradients", largest,
-                                                         planned ? (options_.overlap_comm ? 2 : 1) : 0, device_);
+    const auto bytes_here = options_of(at::kByte, device_);
+    gradient_slots_ = std::make_unique<tensor::SlotPool>(
+        "gradients", largest, planned ? (options_.overlap_comm ? 2 : 1) : 0,
+        [this, bytes_here](int64_t bytes) { return data_.make_buffer(bytes, bytes_here); });
   }
   return *gradient_slots_;
 }

@@ -64,7 +64,8 @@ std::string released_message(const std::string& parameter);
 class LaneStore {
  public:
   /// Moves every parameter into its lane, after rank 0's values were sent to all; masters are taken before the cast to
-  /// the compute dtype. `parameters` and `units` index alike. Collective.
+  /// the compute dtype. `parameters` and `units` index alike. Whole gradients lie in buffers of `data`, which must
+  /// outlive the store. Collective.
   LaneStore(std::vector<tensor::NamedParameter> parameters, const std::vector<plan::Unit>& units,
             const Options& options, const std::vector<optim::StateSpec>& state_specs, comm::Communicator& data);
 
@@ -126,7 +127,8 @@ class LaneStore {
   std::string first_parameters(const plan::Unit& unit) const;
   void allocate(const std::vector<plan::Unit>& units);
   bool stays_whole(const plan::Unit& unit);
-  void allocate_gradients(LaneBuffers& lane);
+  void allocate_whole_gradients(size_t first_unit);
+  void allocate_owned(LaneBuffers& lane);
   void fill_from_parameters(size_t first, comm::Communicator& data);
   void make_slots();
 
@@ -134,6 +136,7 @@ class LaneStore {
   Options options_;
   std::vector<optim::StateSpec> state_specs_;
   c10::Device device_;
+  comm::Communicator& data_;
   int rank_;
   int world_;
   std::vector<UnitBuffers> units_;

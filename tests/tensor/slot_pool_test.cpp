@@ -8,8 +8,10 @@
 namespace deepspeed::tensor {
 namespace {
 
+at::Tensor allocate(int64_t bytes) { return at::empty({bytes}, at::kByte); }
+
 TEST(SlotPool, HandsOutEachSlotOnceAndGrowsOnlyWhenAsked) {
-  SlotPool pool("test", 64, 2, at::kCPU);
+  SlotPool pool("test", 64, 2, allocate);
   const int first = pool.try_acquire();
   const int second = pool.try_acquire();
   EXPECT_NE(first, second);
@@ -23,7 +25,7 @@ TEST(SlotPool, HandsOutEachSlotOnceAndGrowsOnlyWhenAsked) {
 }
 
 TEST(SlotPool, ViewsShareTheSlotsMemory) {
-  SlotPool pool("test", 64, 1, at::kCPU);
+  SlotPool pool("test", 64, 1, allocate);
   const int slot = pool.try_acquire();
   const at::Tensor view = pool.view(slot, 16, 4, at::kFloat);
   view.fill_(3);
