@@ -35,6 +35,15 @@ std::string describe(const Tag& tag) {
   return tag.parameters.empty() ? text : concat(text, " (", tag.parameters, ")");
 }
 
+Work Communicator::reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) {
+  std::vector<at::Tensor> owns;
+  for (const at::Tensor& lane : lanes) {
+    const int64_t part_numel = lane.numel() / size();
+    owns.push_back(lane.narrow(0, rank() * part_numel, part_numel));
+  }
+  return reduce_scatter(lanes, owns, scale, wire, tag);
+}
+
 at::Tensor Communicator::make_buffer(int64_t numel, const at::TensorOptions& options) {
   return at::empty({numel}, options);
 }
@@ -79,9 +88,12 @@ std::string Communicator::broadcast_string(const std::string& text, int root, co
   return {reinterpret_cast<const char*>(here.data_ptr<uint8_t>()), static_cast<size_t>(length.cpu().item<int64_t>())};
 }
 
-Work SingleRank::reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType, const Tag&) {
-  if (scale == 1.0) return {};
-  for (const at::Tensor& lane : lanes) lane.mul_(scale);
+Work SingleRank::reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType,
+                                const Tag&) {
+  for (size_t lane = 0; lane < lanes.size(); ++lane) {
+    if (results[lane].data_ptr() != lanes[lane].data_ptr()) results[lane].copy_(lanes[lane]);
+    if (scale != 1.0) results[lane].mul_(scale);
+  }
   return {};
 }
 

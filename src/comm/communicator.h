@@ -25,10 +25,15 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// In place over each lane, whose length is a multiple of size(): afterwards its rank-th equal part is the sum over
-  /// ranks times `scale`; the other parts hold anything. `wire` is the type in which values travel; sums are made in
-  /// the lane's type where the backend can. All lanes go out as one launch, with one Work.
-  virtual Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) = 0;
+  /// Of each lane, whose length is a multiple of size(), the sum of the rank-th equal parts over ranks times `scale`
+  /// goes to results[lane]: that part of the lane itself, or another tensor of its length and type. The lane holds
+  /// anything afterwards. `wire` is the type in which values travel; sums are made in the lane's type where the backend
+  /// can. All lanes go out as one launch, with one Work.
+  virtual Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                              const Tag& tag) = 0;
+
+  /// In place.
+  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag);
 
   /// In place over each lane: the rank-th equal part of every rank goes to all. One launch.
   virtual Work all_gather(at::TensorList lanes, const Tag& tag) = 0;
@@ -66,7 +71,8 @@ class SingleRank final : public Communicator {
   explicit SingleRank(c10::Device device) : device_(device) {}
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override;
+  Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                      const Tag& tag) override;
   Work all_gather(at::TensorList, const Tag&) override { return {}; }
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override;
   Work broadcast(const at::Tensor&, int, const Tag&) override { return {}; }

@@ -95,11 +95,12 @@ class Exchange final : public Communicator {
   int size() const override { return size_; }
   c10::Device control_device() const override { return at::kCPU; }
 
-  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+  Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                      const Tag& tag) override {
     Operation operation;
-    for (const at::Tensor& lane : lanes) {
-      Sum sum{.own = part(lane, rank_), .outgoing = {}, .wire = wire, .scale = scale};
-      for (int rank = 0; rank < size_; ++rank) sum.outgoing.push_back(part(lane, rank));
+    for (size_t lane = 0; lane < lanes.size(); ++lane) {
+      Sum sum{.own = part(lanes[lane], rank_), .result = results[lane], .outgoing = {}, .wire = wire, .scale = scale};
+      for (int rank = 0; rank < size_; ++rank) sum.outgoing.push_back(part(lanes[lane], rank));
       operation.sums.push_back(std::move(sum));
     }
     return launch(std::move(operation), tag);
@@ -122,6 +123,7 @@ class Exchange final : public Communicator {
     // The sum is made in place only after the sends are through: they read the same memory.
     Operation operation;
     operation.sums.push_back({.own = values,
+                              .result = values,
                               .outgoing = std::vector<at::Tensor>(size_, values),
                               .wire = values.scalar_type(),
                               .scale = scale});

@@ -97,14 +97,15 @@ class Hierarchical final : public Communicator {
   int size() const override { return local_->size() * across_->size(); }
   c10::Device control_device() const override { return at::kCPU; }
 
-  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
-    return launch([this, lanes = lanes.vec(), scale, wire, tag = OwnTag(tag)] {
-      for (const at::Tensor& lane : lanes) {
-        const at::Tensor pieces = arranged(lane);
+  Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                      const Tag& tag) override {
+    return launch([this, lanes = lanes.vec(), results = results.vec(), scale, wire, tag = OwnTag(tag)] {
+      for (size_t lane = 0; lane < lanes.size(); ++lane) {
+        const at::Tensor pieces = arranged(lanes[lane]);
         local_->reduce_scatter(pieces, 1.0, wire, tag.get()).wait();
         const at::Tensor mine = piece(pieces);
         across_->reduce_scatter(mine, scale, wire, tag.get()).wait();
-        part(lane, rank_).copy_(part_of_host(mine));
+        results[lane].copy_(part_of_host(mine));
       }
     });
   }

@@ -55,29 +55,32 @@ class NativeCollectives final : public Communicator {
   c10::Device control_device() const override { return device_; }
   const LaunchHistory* history() const override { return &history_; }
 
-  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+  Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                      const Tag& tag) override {
     note(lanes, tag);
     // Scaled before the sum: a gather of the same lanes may be queued right behind it, and narrow sums stay in range.
     std::vector<at::Tensor> wholes;
     std::vector<at::Tensor> owns;
-    std::vector<at::Tensor> targets;
-    for (const at::Tensor& lane : lanes) {
-      at::Tensor whole = lane;
+    std::vector<std::pair<at::Tensor, at::Tensor>> casts;  // to, from
+    for (size_t index = 0; index < lanes.size(); ++index) {
+      const at::Tensor& lane = lanes[index];
       if (lane.scalar_type() != wire) {
-        whole = at::empty(lane.sizes(), lane.options().dtype(wire));
-        at::mul_out(whole, lane, at::scalar_tensor(scale, lane.options().device(at::kCPU)));
-        targets.push_back(own_part(lane));
-      } else if (scale != 1.0) {
-        lane.mul_(scale);
+        at::Tensor narrow = at::empty(lane.sizes(), lane.options().dtype(wire));
+        at::mul_out(narrow, lane, at::scalar_tensor(scale, lane.options().device(at::kCPU)));
+        wholes.push_back(narrow);
+        owns.push_back(own_part(narrow));
+        casts.emplace_back(results[index], owns.back());
+        continue;
       }
-      wholes.push_back(whole);
-      owns.push_back(own_part(whole));
+      if (scale != 1.0) lane.mul_(scale);
+      wholes.push_back(lane);
+      owns.push_back(results[index]);
     }
     auto work = reduce_scatter_lanes(*group_, owns, wholes);
-    if (targets.empty()) return wrap(std::move(work), tag);
+    if (casts.empty()) return wrap(std::move(work), tag);
     std::erase_if(pending_casts_, [](const auto& pending) { return !pending->has_rest(); });
-    pending_casts_.push_back(std::make_shared<NativeWork>(std::move(work), describe(tag), [owns, targets] {
-      for (size_t index = 0; index < owns.size(); ++index) targets[index].copy_(owns[index]);
+    pending_casts_.push_back(std::make_shared<NativeWork>(std::move(work), describe(tag), [casts] {
+      for (const auto& [to, from] : casts) to.copy_(from);
     }));
     return Work(pending_casts_.back());
   }

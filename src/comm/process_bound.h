@@ -21,8 +21,9 @@ class ProcessBound final : public Communicator {
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
   c10::Device control_device() const override { return inner_->control_device(); }
-  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
-    return inner_->reduce_scatter(lanes, scale, wire, tag);
+  Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                      const Tag& tag) override {
+    return inner_->reduce_scatter(lanes, results, scale, wire, tag);
   }
   Work all_gather(at::TensorList lanes, const Tag& tag) override { return inner_->all_gather(lanes, tag); }
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {

@@ -15,7 +15,7 @@ void add_in_rank_order(const Sum& sum, int own_rank) {
                      .own_rank = own_rank,
                      .own_dtype = tensor::to_dtype(sum.own.scalar_type()),
                      .wire_dtype = tensor::to_dtype(sum.wire),
-                     .result = sum.own.data_ptr(),
+                     .result = sum.result.data_ptr(),
                      .numel = sum.own.numel(),
                      .scale = sum.scale});
 }

@@ -8,10 +8,11 @@
 
 namespace deepspeed::comm {
 
-/// `own` becomes (part of rank 0 + part of rank 1 + ...) * scale. outgoing[r] is this rank's part of rank r's sum, sent
-/// in the type `wire`; what arrives waits in a buffer of the transport's.
+/// `result` becomes (part of rank 0 + part of rank 1 + ...) * scale; it may be `own`, this rank's part. outgoing[r] is
+/// this rank's part of rank r's sum, sent in the type `wire`; what arrives waits in a buffer of the transport's.
 struct Sum {
   at::Tensor own;
+  at::Tensor result;
   std::vector<at::Tensor> outgoing;
   c10::ScalarType wire;
   double scale;

@@ -118,20 +118,25 @@ class SharedExchange final : public Communicator {
   int size() const override { return place_.size; }
   c10::Device control_device() const override { return at::kCPU; }
 
-  Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType wire, const Tag& tag) override {
+  Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                      const Tag& tag) override {
     std::vector<transport::ReduceScatterLane> plan;
     std::string sizes;
-    for (const at::Tensor& lane : lanes) {
+    std::vector<at::Tensor> buffers = lanes.vec();
+    for (size_t index = 0; index < lanes.size(); ++index) {
+      const at::Tensor& lane = lanes[index];
       const int64_t numel = part_numel(lane);
       const int64_t bytes = numel * lane.element_size();
       transport::ReduceScatterLane& each = plan.emplace_back();
       for (int rank = 0; rank < place_.size; ++rank) each.parts.push_back(bytes_of(lane) + rank * bytes);
-      each.result = bytes_of(lane) + place_.rank * bytes;
+      each.result = bytes_of(results[index]);
+      buffers.push_back(results[index]);
       each.numel = numel;
       each.rule = {.element = element_of(lane.scalar_type()), .wire = element_of(wire), .scale = scale};
       sizes += concat(" ", numel * static_cast<int64_t>(c10::elementSize(wire)));
     }
-    return launch(plan_reduce_scatter(place_, plan), tag, concat(" (a sum, bytes a rank:", sizes, ")"), lanes.vec());
+    return launch(plan_reduce_scatter(place_, plan), tag, concat(" (a sum, bytes a rank:", sizes, ")"),
+                  std::move(buffers));
   }
 
   Work all_gather(at::TensorList lanes, const Tag& tag) override {

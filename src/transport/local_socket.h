@@ -28,8 +28,8 @@ class LocalSocket {
   /// Tries until somebody listens there. Throws CommError at the deadline, or where the other belongs to another user.
   static LocalSocket connect(const std::string& name, Clock::time_point deadline);
 
-  /// Sends at once, since packets are small and few, or throws CommError. False: the other side has closed. `file` may be
-  /// -1.
+  /// Sends at once, since packets are small and few, or throws CommError. False: the other side has closed. `file` may
+  /// be -1.
   bool send(std::span<const std::byte> packet, int file);
 
   /// Waits for a packet of at most into.size() bytes; nothing at the deadline. Throws CommError where the other side

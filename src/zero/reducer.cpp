@@ -261,20 +261,31 @@ void Reducer::launch_late(int unit) {
   launch({unit}, units_[unit].slot, store_.units()[unit].name);
 }
 
+at::Tensor Reducer::whole_gradient(int unit, Open open, int slot, int64_t slot_offset, size_t lane) {
+  if (open == Open::kLane) return store_.units()[unit].lanes[lane].gradients;
+  return store_.slot_view(slot, slot_offset, unit, static_cast<int>(lane));
+}
+
+// The sum goes straight to the owned gradient, unless that holds something to which it must be added.
 void Reducer::launch(const std::vector<int>& units, int slot, std::string_view name) {
   InFlight flight{.units = {}, .slot = slot, .works = {}};
   std::vector<at::Tensor> buffers;
+  std::vector<at::Tensor> results;
   for (const int unit : units) {
     UnitState& state = units_[unit];
     zero_unwritten(unit);
+    const bool lies_there = state.open == Open::kLane && lives_in_lane();
+    const bool adds = state.filled && !lies_there;
+    DS_INTERNAL_CHECK(adds || lies_there || !whole_on_every_rank(), "late gradients of a unit that was not reduced");
     const auto& lanes = store_.units()[unit].lanes;
     for (size_t index = 0; index < lanes.size(); ++index) {
       if (!lanes[index].plan.trainable) continue;
-      buffers.push_back(state.open == Open::kLane
-                            ? lanes[index].gradients
-                            : store_.slot_view(state.slot, state.slot_offset, unit, static_cast<int>(index)));
+      buffers.push_back(whole_gradient(unit, state.open, state.slot, state.slot_offset, index));
+      const plan::Range shard = lanes[index].plan.shard(store_.rank(), store_.world());
+      results.push_back(adds || whole_on_every_rank() ? buffers.back().narrow(0, shard.begin, shard.numel())
+                                                      : lanes[index].owned_gradient);
     }
-    flight.units.push_back({unit, state.open, state.slot, state.slot_offset});
+    flight.units.push_back({unit, state.open, state.slot, state.slot_offset, adds});
     state.launched = true;
     state.open = Open::kNone;
     state.slot = -1;
@@ -286,17 +297,20 @@ void Reducer::launch(const std::vector<int>& units, int slot, std::string_view n
                       .unit = units.front(),
                       .name = name,
                       .parameters = first.parameters};
-  flight.works.push_back(data_.reduce_scatter(buffers, reduce_scale_, store_.wire_type(), tag));
+  flight.works.push_back(data_.reduce_scatter(buffers, results, reduce_scale_, store_.wire_type(), tag));
   if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffers, tag));
   in_flight_.push_back(std::move(flight));
   ++num_reductions_;
   if (!store_.options().overlap_comm) finish_all();
 }
 
-void Reducer::merge_lane(LaneBuffers& lane, const at::Tensor& reduced, bool add) {
-  const at::Tensor own = lane.owned_part(reduced);
-  add ? precision::add_scaled_into(lane.owned_gradient, own, 1.0)
-      : precision::scale_into(lane.owned_gradient, own, 1.0);
+void Reducer::add_to_owned(const Flown& flown) {
+  auto& lanes = store_.units()[flown.unit].lanes;
+  for (size_t index = 0; index < lanes.size(); ++index) {
+    if (!lanes[index].plan.trainable) continue;
+    const at::Tensor whole = whole_gradient(flown.unit, flown.from, flown.slot, flown.slot_offset, index);
+    precision::add_scaled_into(lanes[index].owned_gradient, lanes[index].owned_part(whole), 1.0);
+  }
 }
 
 void Reducer::finish_front() {
@@ -304,17 +318,8 @@ void Reducer::finish_front() {
   in_flight_.pop_front();
   for (comm::Work& work : flight.works) work.wait();
   for (const Flown& flown : flight.units) {
+    if (flown.adds) add_to_owned(flown);
     UnitState& state = units_[flown.unit];
-    auto& lanes = store_.units()[flown.unit].lanes;
-    for (size_t index = 0; index < lanes.size(); ++index) {
-      if (!lanes[index].plan.trainable) continue;
-      if (flown.from == Open::kSlot) {
-        merge_lane(lanes[index], store_.slot_view(flown.slot, flown.slot_offset, flown.unit, static_cast<int>(index)),
-                   state.filled);
-      } else if (!lives_in_lane()) {
-        merge_lane(lanes[index], lanes[index].gradients, state.filled);
-      }
-    }
     state.filled = true;
     state.in_lane = lives_in_lane();
   }

@@ -112,6 +112,7 @@ class Reducer {
     Open from;
     int slot;
     int64_t slot_offset;
+    bool adds;  // what is reduced joins what the owned gradient holds; otherwise it went there itself
   };
   struct InFlight {
     std::vector<Flown> units;
@@ -139,7 +140,8 @@ class Reducer {
   void launch(const std::vector<int>& units, int slot, std::string_view name);
   void finish_front();
   void finish_all();
-  void merge_lane(LaneBuffers& lane, const at::Tensor& reduced, bool add);
+  at::Tensor whole_gradient(int unit, Open open, int slot, int64_t slot_offset, size_t lane);
+  void add_to_owned(const Flown& flown);
   void reduce_late();
   void learn_counts();
   void reset_units();

@@ -25,10 +25,10 @@ class NotingCommunicator final : public comm::Communicator {
 
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  comm::Work reduce_scatter(at::TensorList lanes, double scale, c10::ScalarType, const comm::Tag& tag) override {
+  comm::Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
+                            const comm::Tag& tag) override {
     reductions.push_back(note(lanes, tag));
-    for (const at::Tensor& lane : lanes) lane.mul_(scale);
-    return {};
+    return alone_.reduce_scatter(lanes, results, scale, wire, tag);
   }
   comm::Work all_gather(at::TensorList lanes, const comm::Tag& tag) override {
     gathers.push_back(note(lanes, tag));
@@ -42,6 +42,8 @@ class NotingCommunicator final : public comm::Communicator {
   c10::Device control_device() const override { return at::kCPU; }
 
  private:
+  comm::SingleRank alone_{at::kCPU};
+
   static Launch note(at::TensorList lanes, const comm::Tag& tag) {
     Launch launch{.name = std::string(tag.name), .numels = {}};
     for (const at::Tensor& lane : lanes) launch.numels.push_back(lane.numel());
