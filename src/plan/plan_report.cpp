@@ -211,7 +211,7 @@ Chart plan_chart(const ScalingQuestion& question, const std::vector<Prediction>&
                               ", ", plain(question.tokens), " tokens a rank, ", question.ranks_per_host, " x ",
                               question.host.name, " a host"),
               .x_label = "ranks",
-              .y_label = "computing, of the step"};
+              .y_label = "computing, part of the step"};
   for (const double gigabits : question.gigabits) {
     ChartPanel panel{.title = plain(gigabits) + " Gb/s"};
     for (const int stage : question.stages) {
