@@ -3,6 +3,7 @@
 Rounds are interleaved, medians are compared. Ranks beyond the cores take turns, so that a figure for 8 ranks on 2 cores
 checks the model's bytes, schedule and sharing, not a network. See docs/plan.md.
     .venv/bin/python benchmarks/scale.py [--rounds 5]
+    .venv/bin/python benchmarks/scale.py --recorded benchmarks/results/2026-11-24.json    2 ranks' steps in parts, no run
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ def main() -> int:
         sys.exit("[scale] there is no .venv/bin/ds_plan yet. Run: make build")
     shape = SHAPES[arguments.model]
     question = scale_fit.Question(program, f"llama-{arguments.model}", shape.batch * shape.sequence)
+    if arguments.recorded:
+        print(render_recorded(program, json.loads(arguments.recorded.read_text())))
+        return 0
     load_before = machine.load_average()
     samples = run_rounds(arguments)
     host = scale_fit.fit(question, summarize(samples), cores=len(os.sched_getaffinity(0)))
@@ -71,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=3, help="steps of each start that are not counted")
     parser.add_argument("--steps", type=int, default=10, help="steps of each start that are counted")
     parser.add_argument("--model", choices=("10m", "42m"), default="10m")
+    parser.add_argument("--recorded", type=Path, help="a result of benchmarks/run.py to compare with, instead of runs")
     parser.add_argument("--results", type=Path, help="folder for scale-DATE.md and .json; absent: only printed")
     return parser.parse_args()
 
@@ -86,7 +91,8 @@ def run_rounds(arguments: argparse.Namespace) -> Samples:
             work = Work(model=arguments.model, ranks=ranks, warmup=arguments.warmup, steps=arguments.steps)
             value = slowest(run_ours(entry, work))
             samples.setdefault(f"{entry.label} x{ranks}", []).append(value)
-            print(f"[scale] round {index + 1}/{arguments.rounds}  {entry.label} x{ranks}: {value['step_s']:.3f} s", flush=True)
+            where = f"round {index + 1}/{arguments.rounds}  {entry.label} x{ranks}"
+            print(f"[scale] {where}: {value['step_s']:.3f} s a step", flush=True)
     return samples
 
 
@@ -125,13 +131,14 @@ def summarize(samples: Samples) -> scale_fit.Measured:
     def times(label: str) -> dict[str, float]:
         return {name: statistics.median(value[name] for value in samples[label]) for name in ("step_s", *TIMES)}
 
-    one, two = (
-        {
-            numel: [statistics.median(value[numel][which] for value in samples[f"collective x{ranks}"]) for which in (0, 1)]
-            for numel in samples[f"collective x{ranks}"][0]
+    def backwards(ranks: int) -> dict[str, list[float]]:
+        rounds = samples[f"collective x{ranks}"]
+        return {
+            numel: [statistics.median(value[numel][which] for value in rounds) for which in (0, 1)]
+            for numel in rounds[0]
         }
-        for ranks in FITTED
-    )
+
+    one, two = (backwards(ranks) for ranks in FITTED)
     return scale_fit.Measured(
         one=times("ours 0 x1"),
         two_alone=times("alone x2"),
@@ -188,6 +195,36 @@ def render(results: dict[str, Any]) -> str:
             f"| {row['ranks']} | {row['stage']} | {row['predicted_s']:.3f} | {row['measured_s']:.3f} {spread} "
             f"| {100 * row['error']:+.0f} % | {kind} |"
         )
+    return "\n".join(lines)
+
+
+def render_recorded(program: Path, results: dict[str, Any]) -> str:
+    """Bandwidth and contention are fitted to the steps of 2 ranks; where the steps' time goes is predicted."""
+    work = results["work"]
+    shape = SHAPES[work["model"]]
+    question = scale_fit.Question(program, f"llama-{work['model']}", shape.batch * shape.sequence, work["dtype"])
+
+    def times(label: str) -> dict[str, float]:
+        rounds = [slowest(records[label]) for records in results["rounds"]]
+        return {name: statistics.median(value[name] for value in rounds) for name in ("step_s", *TIMES)}
+
+    two = {stage: times(f"ours {stage}") for stage in STAGES}
+    host = scale_fit.fit_recorded(question, times("alone"), two, int(results["machine"]["cores"]))
+    lines = [
+        f"2 ranks on {results['date'][:10]}: {host['flops'] / 1e9:.0f} GFLOP/s, "
+        f"{host['memory_bandwidth'] / 1e9:.1f} GB/s; "
+        f"fitted to the steps: {host['link_bandwidth'] / 1e9:.2f} GB/s a core between ranks, "
+        f"contention {host['contention']['compute']:.2f}.",
+        "",
+        "| ZeRO | step: predicted, measured s | forward | backward | boundary |",
+        "|---|---|---|---|---|",
+    ]
+    for stage, prediction in question.ask(host, 2).items():
+        cells = []
+        for ours, theirs in (("step_s", "step_s"), *zip(("forward_s", "backward_s", "boundary_s"), TIMES)):
+            guess, measured = prediction[ours], two[stage][theirs]
+            cells.append(f"{guess:.3f}, {measured:.3f} ({100 * (guess / measured - 1):+.0f} %)")
+        lines.append(f"| {stage} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -48,9 +48,8 @@ class Measured:
 def reduction_seconds(one: dict[str, list[float]], two: dict[str, list[float]]) -> dict[int, float]:
     """What the reducing backward of two ranks takes longer than the one that keeps its gradient; less what adding to a
     kept gradient costs, which one rank shows, and two pay twice from the same memory."""
-    return {
-        int(numel): max(0.0, (two[numel][1] - two[numel][0]) - 2 * max(0.0, one[numel][1] - one[numel][0])) for numel in two
-    }
+    adding = {numel: max(0.0, reduced - kept) for numel, (kept, reduced) in one.items()}
+    return {int(numel): max(0.0, reduced - kept - 2 * adding[numel]) for numel, (kept, reduced) in two.items()}
 
 
 def fit(question: Question, measured: Measured, cores: int) -> dict[str, Any]:
@@ -78,6 +77,26 @@ def fit(question: Question, measured: Measured, cores: int) -> dict[str, Any]:
         (host | {"contention": {"compute": share / 20, "transfer": share / 20}} for share in range(0, 19)),
         key=lambda candidate: squared_error(question.ask(candidate, ranks=2), measured_steps),
     )
+
+
+def fit_recorded(
+    question: Question, two_alone: dict[str, float], two: dict[int, dict[str, float]], cores: int
+) -> dict[str, Any]:
+    """From a run of benchmarks/run.py, which has 2 ranks only and no reductions alone: bandwidth and contention are
+    those that come closest to the four steps, so that only the steps' parts say something of the model."""
+    ones = question.ask({"flops": 1, "memory_bandwidth": 1, "link_bandwidth": 1}, ranks=1)[0]
+    host = {
+        "flops": 2 * 3 * ones["forward_s"] / (two_alone["forward_s"] + two_alone["backward_s"]),
+        "memory_bandwidth": 2 * ones["boundary_s"] / two[0]["optimizer_s"],
+        "cores": cores,
+    }
+    steps = {stage: times["step_s"] for stage, times in two.items()}
+    candidates = (
+        host | {"link_bandwidth": 1e8 * 1.25**power, "contention": {"compute": share / 20, "transfer": share / 20}}
+        for power in range(24)
+        for share in range(19)
+    )
+    return min(candidates, key=lambda candidate: squared_error(question.ask(candidate, ranks=2), steps))
 
 
 def squared_error(predictions: dict[int, dict[str, float]], measured: dict[int, float]) -> float:

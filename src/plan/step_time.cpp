@@ -39,6 +39,8 @@ struct Setting {
   std::vector<int64_t> trainable;  // elements, by unit
   Timeline& timeline;
   double traffic_s = 0;
+  int num_gathers = 0;
+  int num_reductions = 0;
 
   int slot_count() const { return options.overlap_comm ? 2 : 1; }
   double owned(double numel) const { return lifetimes.states_sharded ? numel / world : numel; }
@@ -94,6 +96,7 @@ class ParameterSlots {
   void launch(int unit) {
     const double bytes = static_cast<double>(numels_[unit] * setting_.options.bytes.compute);
     bound_.push_back({unit, setting_.launch(Timeline::Traffic::kGathers, bytes)});
+    ++setting_.num_gathers;
   }
 
   size_t distance(int unit) const {
@@ -200,6 +203,7 @@ class Gradients {
       for (const int unit : buckets_[next_]) numel += static_cast<double>(setting_.trainable[unit]);
       const double bytes = numel * static_cast<double>(setting_.options.bytes.accumulation);
       int collective = setting_.launch(Timeline::Traffic::kReductions, bytes);
+      ++setting_.num_reductions;
       if (!setting_.lifetimes.states_sharded) collective = setting_.launch(Timeline::Traffic::kReductions, bytes);
       in_flight_.push_back({collective, numel});
       if (!setting_.options.overlap_comm) finish_front();
@@ -278,8 +282,10 @@ void boundary_step(Setting& setting, const ParameterSlots& slots) {
   std::vector<int> gathers;
   for (const int unit : order) {
     setting.touch_memory(setting.owned(static_cast<double>(setting.trainable[unit])) * update_bytes(bytes));
-    if (const auto found = bytes_after.find(unit); found != bytes_after.end())
-      gathers.push_back(setting.launch(Timeline::Traffic::kReductions, found->second));
+    const auto found = bytes_after.find(unit);
+    if (found == bytes_after.end()) continue;
+    gathers.push_back(setting.launch(Timeline::Traffic::kReductions, found->second));
+    ++setting.num_gathers;
   }
   for (const int gather : gathers) setting.timeline.wait_for(gather);
 }
@@ -355,6 +361,8 @@ StepTime simulate_step(const StepModel& model, const Machine& machine, const Ste
   time.sent_rank_bytes = timeline.sent_rank_bytes();
   time.sent_host_bytes = timeline.sent_host_bytes();
   time.num_collectives = timeline.num_collectives();
+  time.num_gathers = setting.num_gathers;
+  time.num_reductions = setting.num_reductions;
   return time;
 }
 

@@ -52,7 +52,9 @@ struct StepTime {
   double traffic_s = 0;   ///< the collectives one after the other, alone
   double sent_rank_bytes = 0;
   double sent_host_bytes = 0;  ///< to other hosts
-  int num_collectives = 0;
+  int num_collectives = 0;     ///< small ones too
+  int num_gathers = 0;         ///< of parameters, as the engine counts them
+  int num_reductions = 0;      ///< of gradients; at stage 0 one with the gather that follows
   double total_s() const { return forward_s + backward_s + boundary_s; }
   /// Of the step, the part in which a world without communication would be done.
   double efficiency() const { return compute_s / total_s(); }

@@ -107,6 +107,9 @@ TEST(StepTime, BytesFollowTheFormulas) {
   EXPECT_DOUBLE_EQ(sent(2), 2 * kUnits * kReductionBytes);
   // Parameters twice, but for the two units that lie in their slots when backward begins: 1.5 times stage 2, less that.
   EXPECT_DOUBLE_EQ(sent(3), (3 * kUnits - 2) * kReductionBytes);
+  const StepTime time = simulate_step(make_model(kUnits, 1, 2), make_two_ranks(1), stage(3));
+  EXPECT_EQ(time.num_reductions, kUnits);
+  EXPECT_EQ(time.num_gathers, 2 * kUnits - 2);
 }
 
 TEST(StepTime, SixteenBitParametersHalveTheGathersOnly) {
