@@ -106,7 +106,7 @@ def run_ours(entry: Entry, work: Work) -> list[dict[str, Any]]:
 
 def run_collective(ranks: int) -> dict[str, list[float]]:
     command = [str(OURS), str(HERE / "scale_collective.py")]
-    return run_ranks(command, Entry("ours", 1), Work(ranks=ranks))[0]
+    return run_ranks(command, Entry("collective", 0), Work(ranks=ranks))[0]
 
 
 def run_ranks(command: list[str], entry: Entry, work: Work) -> list[dict[str, Any]]:
