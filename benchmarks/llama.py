@@ -1,4 +1,4 @@
-"""A LLaMA-shaped language model in plain torch, 42 M parameters, and tokens from which it can learn.
+"""A LLaMA-shaped language model in plain torch, 42 M parameters or fewer, and tokens from which it can learn.
 
 Every system of the benchmark trains this module, built from the same seed on the same tokens.
 """
@@ -28,6 +28,7 @@ class Shape:
 
 SHAPES = {
     "42m": Shape(),
+    "10m": Shape(vocabulary=4096, hidden=256, heads=4, feed_forward=1024),
     "tiny": Shape(vocabulary=512, hidden=64, heads=2, feed_forward=128, blocks=2, sequence=32),
 }
 

@@ -16,6 +16,7 @@ NAMES = (
     "engine_surface",
     "lifetime",
     "mixture",
+    "plan",
     "waiting",
     "zero3",
     "zero_interface",
