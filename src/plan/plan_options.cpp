@@ -94,7 +94,7 @@ void add_zero_flags(CLI::App& app, RawOptions& raw) {
   add(app, group, "--reduce_bucket_size", raw.step.reduce_bucket_size, "N", "Elements");
   add(app, group, "--allgather_bucket_size", raw.step.allgather_bucket_size, "N", "Elements");
   add(app, group, "--stage3_prefetch_bucket_size", raw.step.prefetch_bucket_size, "N",
-      "Elements; larger units are not gathered ahead of their use");
+      "0: no unit is gathered ahead of its use");
   add(app, group, "--stage3_param_persistence_threshold", raw.step.persistence_threshold, "N",
       "Elements; smaller units stay whole");
 }

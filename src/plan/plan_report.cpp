@@ -155,24 +155,6 @@ std::string remedy(const ScalingQuestion& question, const std::vector<Prediction
                 "(--accumulation, at stages 0 and 1) make it use the network less.\n");
 }
 
-/// Where stage 3 gathers nothing ahead: raising the limit costs no memory, since slots hold the largest unit anyway.
-std::string prefetch_hint(const ScalingQuestion& question, const std::vector<Unit>& units, int world) {
-  const bool has_stage_3 = std::find(question.stages.begin(), question.stages.end(), 3) != question.stages.end();
-  if (!has_stage_3 || world == 1 || !question.step.overlap_comm) return "";
-  int num_larger = 0;
-  int64_t largest = 0;
-  for (const Unit& unit : units) {
-    int64_t numel = 0;
-    for (const Lane& lane : unit.lanes) numel += lane.numel;
-    if (numel > question.step.prefetch_bucket_size) ++num_larger;
-    largest = std::max(largest, numel);
-  }
-  if (num_larger == 0) return "";
-  return concat("ZeRO-3: ", num_larger, " of ", units.size(), " units are larger than stage3_prefetch_bucket_size (",
-                with_commas(question.step.prefetch_bucket_size), " elements) and are waited for at every use; with ",
-                largest, " all are gathered ahead, in the same memory.\n");
-}
-
 }  // namespace
 
 std::string plan_text(const ScalingQuestion& question, const std::vector<Prediction>& predictions) {
@@ -191,7 +173,7 @@ std::string plan_text(const ScalingQuestion& question, const std::vector<Predict
   text += '\n';
   for (const double gigabits : question.gigabits) text += advice(predictions, gigabits, world);
   if (has_network) text += remedy(question, predictions, world);
-  return text + prefetch_hint(question, units, world);
+  return text;
 }
 
 std::string plan_json(const ScalingQuestion& question, const std::vector<Prediction>& predictions) {

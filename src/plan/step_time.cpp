@@ -120,7 +120,7 @@ class ParameterSlots {
   void prefetch(int in_use) {
     if (setting_.slot_count() < 2 || cursor_ >= forecast_.size()) return;
     const int next = forecast_[cursor_];
-    if (numels_[next] > setting_.options.prefetch_bucket_size || find(next) != bound_.end()) return;
+    if (setting_.options.prefetch_bucket_size == 0 || find(next) != bound_.end()) return;
     if (static_cast<int>(bound_.size()) == setting_.slot_count() && !evict_last_needed(in_use, next)) return;
     launch(next);
   }

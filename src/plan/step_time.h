@@ -41,7 +41,7 @@ struct StepOptions {
   int64_t reduce_bucket_size = 500'000'000;
   int64_t allgather_bucket_size = 500'000'000;
   int64_t persistence_threshold = 100'000;
-  int64_t prefetch_bucket_size = 50'000'000;
+  int64_t prefetch_bucket_size = 50'000'000;  ///< 0: no unit is gathered ahead; with two slots one is otherwise
 };
 
 struct StepTime {

@@ -218,12 +218,14 @@ void Binder::bind_parameters(int unit) {
 }
 
 // One unit ahead for each slot that the present one leaves: with two slots the next unit travels while this one is
-// used.
+// used. The first goes whatever its size, since its slot is there; 0 as the limit keeps it too.
 void Binder::prefetch() {
   int64_t ahead = 0;
   for (const int unit : traces_[with_gradients_].next(static_cast<size_t>(slots_.count()) - 1)) {
     ahead += numels_[unit];
-    if (ahead > store_.options().prefetch_bucket_size) return;
+    const bool is_first = ahead == numels_[unit];
+    const int64_t limit = store_.options().prefetch_bucket_size;
+    if (limit == 0 || (ahead > limit && !is_first)) return;
     if (units_[unit].slot >= 0) continue;
     int slot = slots_.try_acquire();
     if (slot < 0) {

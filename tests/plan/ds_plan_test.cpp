@@ -74,17 +74,6 @@ TEST_F(DsPlan, SaysInOneSentenceWhatTheNetworkMeans) {
   EXPECT_THAT(answer.out, HasSubstr("None of these networks keeps 80 %"));
 }
 
-TEST_F(DsPlan, SaysWhichUnitsAreTooLargeToBeGatheredAhead) {
-  const auto told = [&](const std::string& stage, const std::string& limit) {
-    return ask(with({"--gpus", "2", "--stage", stage, "--stage3_prefetch_bucket_size", limit})).out;
-  };
-  EXPECT_THAT(told("3", "999999"),
-              HasSubstr("ZeRO-3: 2 of 2 units are larger than stage3_prefetch_bucket_size (999,999 "
-                        "elements) and are waited for at every use; with 1000000 all are"));
-  EXPECT_THAT(told("3", "1000000"), Not(HasSubstr("stage3_prefetch_bucket_size")));
-  EXPECT_THAT(told("2", "999999"), Not(HasSubstr("stage3_prefetch_bucket_size")));
-}
-
 TEST_F(DsPlan, JsonHoldsWhatTheTableRounds) {
   const Answer answer = ask(with({"--gpus", "1", "--nodes", "2", "--network", "8", "--stage", "1,3", "--json"}));
   ASSERT_EQ(answer.code, 0) << answer.err;

@@ -127,9 +127,9 @@ TEST(StepTime, Stage3GathersAheadOfItsUse) {
   EXPECT_DOUBLE_EQ(time.backward_s, 12 + 1 + 3 * kFlagBytes / kReductionBytes);
 }
 
-TEST(StepTime, Stage3WaitsForUnitsLargerThanThePrefetchBucket) {
+TEST(StepTime, Stage3WaitsForEveryUnitWhereNothingIsGatheredAhead) {
   StepOptions options = stage(3);
-  options.prefetch_bucket_size = kNumel - 1;
+  options.prefetch_bucket_size = 0;
   const StepTime time = simulate_step(make_model(3, 2, 4), make_two_ranks(kReductionBytes), options);
   EXPECT_DOUBLE_EQ(time.forward_s, 3 + 6);
 }
