@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -40,6 +41,9 @@ def run_ranks(label: str, python: Path, script: str, arguments: list[str], ranks
 
 def run_commands(label: str, commands: list[Command], timeout_s: float = TIMEOUT_S) -> list[str]:
     """Starts all of them, then waits: what each wrote to stdout. Throws RunFailed, with none of them left."""
+    for program in {command.arguments[0] for command in commands}:
+        if shutil.which(program) is None:
+            raise RunFailed(f"{label}: there is no program {program}.")
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / f"process_{index}" for index in range(len(commands))]
         processes = [start(command, output) for command, output in zip(commands, outputs)]

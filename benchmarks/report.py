@@ -17,7 +17,7 @@ def render(results: Results, sections: Sequence[Section]) -> str:
     lines = [f"# Benchmark, {results['date'][:10]}", "", *(f"- {line}" for line in head(results)), ""]
     bad = complaints(results, sections)
     if bad:
-        lines += ["**WRONG or FAILED:**", "", *(f"- {line}" for line in bad), ""]
+        lines += ["**Not to be trusted:**", "", *(f"- {line}" for line in bad), ""]
     lines += ["## Summary", "", *summary(results, sections), ""]
     for section in sections:
         lines += [f"## {section.NAME}: {section.WHAT}", "", *section.report(rounds)]
@@ -30,9 +30,9 @@ def summary(results: Results, sections: Sequence[Section]) -> list[str]:
 
 
 def complaints(results: Results, sections: Sequence[Section]) -> list[str]:
-    """Wrong answers and trials that failed: with any of them the run fails."""
-    wrong = [f"{section.NAME}: {text}" for section in sections for text in section.problems(results["rounds"])]
-    return wrong + [f"{key} failed: {text.splitlines()[0]}" for key, text in results["failures"].items()]
+    """Wrong answers, and trials that failed; the run fails where there is one."""
+    wrong = [f"WRONG, {section.NAME}: {text}" for section in sections for text in section.problems(results["rounds"])]
+    return wrong + [f"FAILED, {key}: {text.splitlines()[0]}" for key, text in results["failures"].items()]
 
 
 def head(results: Results) -> list[str]:

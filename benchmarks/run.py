@@ -51,7 +51,7 @@ def main() -> int:
         write(results, report, folder)
     bad = complaints(results, sections)
     for line in bad:
-        print(f"[bench] WRONG: {line}", file=sys.stderr)
+        print(f"[bench] {line}", file=sys.stderr)
     return 1 if bad else 0
 
 

@@ -92,7 +92,7 @@ def train(entry: Entry, dtype: str, tokens: int, options: Options) -> Records:
 
 def parts(rounds: list[Round]) -> dict[tuple[str, int], list[Round]]:
     """(dtype, tokens a rank) -> its rounds, by label."""
-    names = dict.fromkeys(tuple(key.split("/")[1:3]) for key in keys_of(part_of(rounds, "")) if key.startswith(NAME))
+    names = dict.fromkeys(tuple(key.split("/")[1:3]) for key in keys_of(rounds) if key.startswith(f"{NAME}/"))
     return {(dtype, int(tokens)): part_of(rounds, f"{NAME}/{dtype}/{tokens}/") for dtype, tokens in names}
 
 
