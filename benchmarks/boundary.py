@@ -44,7 +44,7 @@ def trials(options: Options) -> list[Trial]:
 def run(label: str, system: str, stage: int, dtype: str, options: Options) -> Records:
     python: Path = OURS if system == "ours" else PEERS
     arguments = ["--system", system, "--stage", str(stage), "--dtype", dtype, "--tokens", str(_TOKENS)]
-    arguments += ["--model", options.model, "--warmup", "3", "--steps", str(2 * options.steps)]
+    arguments += ["--model", options.model, "--warmup", "3", "--steps", str(2 * options.steps_of(dtype)[1])]
     return run_ranks(f"{NAME} {label}", python, "train_step.py", arguments, ranks=1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from figures import Claim, Measure, Round, keys_of, markdown, measured, part_of, ratios, spread
 from launch import run_ranks
-from trial import OURS, Options, Trial
+from trial import OURS, REPEATS, Options, Trial
 
 NAME = "collectives"
 WHAT = "reduce-scatter, all-gather, all-reduce, broadcast, barrier: shared memory beside Gloo and memcpy"
@@ -27,7 +27,7 @@ def trials(options: Options) -> list[Trial]:
 
 
 def run(backend: str, options: Options) -> Records:
-    arguments = ["--backend", backend, "--repeats", str(options.steps)]
+    arguments = ["--backend", backend, "--repeats", str(REPEATS)]
     arguments += ["--most-bytes", str(_MOST_BYTES[options.model])]
     return run_ranks(f"{NAME} {backend}", OURS, "collective_rank.py", arguments, options.ranks)
 

@@ -10,7 +10,7 @@ from typing import Any
 from figures import Claim, Measure, Round, keys_of, markdown, measured, part_of, spread, worst_of
 from launch import run_ranks
 from prepare import STREAM_LIBRARY, compile_peer_ops, compile_stream
-from trial import OURS, PEERS, Options, Trial
+from trial import OURS, PEERS, REPEATS, Options, Trial
 
 NAME = "optimizer"
 WHAT = "optimizer bandwidth: ours, DeepSpeed's and torch's Adam beside a read-modify-write stream"
@@ -38,7 +38,7 @@ def trials(options: Options) -> list[Trial]:
 
 def run(name: str, python: Path, options: Options) -> Record:
     numel = _NUMEL[options.model]
-    arguments = ["--numel", str(numel), "--repeats", str(options.steps), "--library", str(STREAM_LIBRARY)]
+    arguments = ["--numel", str(numel), "--repeats", str(REPEATS), "--library", str(STREAM_LIBRARY)]
     return run_ranks(f"{NAME} {name}", python, "optimizer_step.py", arguments, ranks=1)[0]
 
 

@@ -55,8 +55,8 @@ def machine_line(results: Results) -> str:
 def run_line(results: Results) -> str:
     options = results["options"]
     return (
-        f"{len(results['rounds'])} interleaved rounds of {options['warmup']} + {options['steps']} training steps; "
-        f"{options['ranks']} {options['device']} ranks; medians [least..greatest] over the rounds, ratios inside one."
+        f"{len(results['rounds'])} interleaved rounds; {options['ranks']} {options['device']} ranks; "
+        "medians [least..greatest] over the rounds, ratios inside one."
     )
 
 

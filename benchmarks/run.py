@@ -25,7 +25,7 @@ import startup
 import training
 from report import complaints, readme_table, render
 from rounds import plan_rounds, run_rounds
-from trial import HERE, OURS, PEERS, Options, Section, Trial
+from trial import HERE, OURS, PEERS, STEPS, Options, Section, Trial
 
 SECTIONS: dict[str, Section] = {
     section.NAME: section for section in (training, memory, boundary, optimizer, collectives, startup)
@@ -70,12 +70,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--systems", nargs="+", choices=systems, help="of the section training; all by default")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help=f"cuda: {' and '.join(ON_GPU)} only")
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--warmup", type=int, default=2, help="training steps of each start that are not counted")
-    parser.add_argument("--steps", type=int, default=5, help="training steps of each start that are counted")
+    parser.add_argument(
+        "--warmup", type=int, help=f"training steps of each start that are not counted; {dtype_steps(0)}"
+    )
+    parser.add_argument("--steps", type=int, help=f"those that are counted; {dtype_steps(1)}")
     parser.add_argument("--model", choices=("42m", "tiny"), default="42m", help="tiny: to try the program, not to time")
     parser.add_argument("--results", type=Path, help="folder of the dated files; of a complete run benchmarks/results")
     parser.add_argument("--readme", type=Path, metavar="FILE.json", help="prints README's table of that run, and ends")
     return parser.parse_args()
+
+
+def dtype_steps(which: int) -> str:
+    return ", ".join(f"{steps[which]} in {dtype}" for dtype, steps in STEPS.items())
 
 
 def options_of(arguments: argparse.Namespace) -> Options:

@@ -85,8 +85,8 @@ def trials(options: Options) -> list[Trial]:
 
 def train(entry: Entry, dtype: str, tokens: int, options: Options) -> Records:
     arguments = ["--system", entry.system, "--stage", str(entry.stage), "--dtype", dtype, "--tokens", str(tokens)]
-    for name in ("device", "model", "warmup", "steps"):
-        arguments += [f"--{name}", str(getattr(options, name))]
+    warmup, steps = options.steps_of(dtype)
+    arguments += ["--device", options.device, "--model", options.model, "--warmup", str(warmup), "--steps", str(steps)]
     return run_ranks(entry.label, entry.python, "train_step.py", arguments, options.ranks, options.device)
 
 
@@ -100,9 +100,10 @@ def report(rounds: list[Round]) -> list[str]:
     lines: list[str] = []
     for (dtype, tokens), part in parts(rounds).items():
         first = next(iter(part[0].values()))[0]
-        size = f"{first['parameters'] / 1e6:.1f} M parameters"
+        counted = len(first["step_s"])
+        work = f"{first['world_size']} ranks of {tokens} tokens, {len(first['losses']) - counted} + {counted} steps a start"
         lines += [
-            f"### {dtype}, {size}, {first['world_size']} ranks of {tokens} tokens",
+            f"### {dtype}, {first['parameters'] / 1e6:.1f} M parameters, {work}",
             "",
             *markdown(step_rows(part, TOLERANCE[dtype])),
             "",

@@ -14,6 +14,9 @@ ROOT = HERE.parent
 OURS = ROOT / ".venv/bin/python"
 PEERS = ROOT / ".venv-peers/bin/python"
 
+STEPS = {"fp32": (2, 5), "bf16": (1, 3)}  # processors without bf16 arithmetic take several times as long
+REPEATS = 5  # of what is repeated inside the other trials
+
 
 @dataclass(frozen=True)
 class Options:
@@ -24,9 +27,14 @@ class Options:
     device: str = "cpu"
     model: str = "42m"
     ranks: int = 2
-    warmup: int = 2
-    steps: int = 5
+    warmup: int | None = None  # training steps of a start that are not counted, and that are; None: STEPS
+    steps: int | None = None
     systems: tuple[str, ...] = ()  # of the training steps; all where empty
+
+    def steps_of(self, dtype: str) -> tuple[int, int]:
+        """(not counted, counted) training steps of one start."""
+        warmup, steps = STEPS[dtype]
+        return warmup if self.warmup is None else self.warmup, steps if self.steps is None else self.steps
 
 
 @dataclass(frozen=True)

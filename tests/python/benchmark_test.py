@@ -139,6 +139,34 @@ def test_an_optimizer_is_compared_with_the_stream_of_its_process_and_with_torch(
     assert len(optimizer.problems(rounds)) == 1
 
 
+def test_a_boundary_step_is_compared_with_torch_and_the_peer_at_the_same_stage() -> None:
+    boundary = module("boundary")
+    seconds = {"alone": 0.3, "ours 1": 0.1, "ours 2": 0.2, "deepspeed 1": 0.4, "deepspeed 2": 0.6}
+    rounds = [{f"boundary/bf16/{label}": [rank(value, 9.0, 7.0)] for label, value in seconds.items()}]
+    values = {(claim.what[-1], claim.against.split()[0]): claim.values for claim in boundary.claims(rounds)}
+    assert values == {
+        ("1", "torch"): [pytest.approx(3.0)],
+        ("1", "deepspeed"): [pytest.approx(4.0)],
+        ("2", "torch"): [pytest.approx(1.5)],
+        ("2", "deepspeed"): [pytest.approx(3.0)],
+    }
+    rounds[0]["boundary/bf16/ours 1"] = [rank(0.1, 9.0, 6.0)]
+    assert len(boundary.problems(rounds)) == 1
+    assert {claim.what[-1] for claim in boundary.claims(rounds)} == {"2"}
+
+
+def test_counted_bytes_far_from_the_formula_are_a_problem() -> None:
+    memory = module("memory")
+    rounds = training_rounds()
+    held = rounds[0]["training/fp32/256/ours 0"][1]
+    held["memory"] = {"total": 101.0 * 2**20, "formula_total": 100.0 * 2**20}
+    assert memory.problems(rounds) == []
+    held["memory"]["total"] = 97.0 * 2**20
+    assert len(memory.problems(rounds)) == 1
+    part = module("training").parts(rounds)["fp32", 256]
+    assert memory.counted_of(part, "ours 0") == "97.0 (100.0)"
+
+
 def test_a_shared_trial_runs_once_a_round_and_one_for_memory_alone_once() -> None:
     pytest.importorskip("tqdm")
     rounds, trial = module("rounds"), module("trial")
@@ -171,7 +199,7 @@ def test_readmes_table_has_the_steps_and_the_machine() -> None:
         "date": "2026-11-27T00:00:00+00:00",
         "machine": {"cpu": "some", "cores": "2"},
         "versions": {},
-        "options": {"warmup": 2, "steps": 5, "ranks": 2, "device": "cpu"},
+        "options": {"ranks": 2, "device": "cpu"},
         "rounds": training_rounds(),
     }
     text = module("report").readme_table(results, [module("training")])
