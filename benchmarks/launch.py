@@ -16,7 +16,7 @@ from typing import Any
 
 from trial import HERE, ROOT, num_cores
 
-TIMEOUT_S = 300
+TIMEOUT_S = 600
 
 
 class RunFailed(Exception):

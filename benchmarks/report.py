@@ -47,7 +47,7 @@ def head(results: Results) -> list[str]:
 
 
 def machine_line(results: Results) -> str:
-    gpus = sorted({version["gpu"] for version in results["versions"].values() if version["gpu"]})
+    gpus = sorted({version["gpu"] for version in results["versions"].values() if "gpu" in version})
     machine = [f"{key} {value}" for key, value in results["machine"].items()]
     return "; ".join([results["date"], *machine, *gpus]) + "."
 

@@ -119,7 +119,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine.describe_machine(),
         "versions": {
-            name: json.loads(machine.versions_of(python))
+            name: machine.versions_of(python, options.device)
             for name, python in (("ours", OURS), ("peers", PEERS))
             if any(trial.python == python for trial in plan[0])
         },

@@ -100,10 +100,10 @@ def report(rounds: list[Round]) -> list[str]:
     lines: list[str] = []
     for (dtype, tokens), part in parts(rounds).items():
         first = next(iter(part[0].values()))[0]
-        counted = len(first["step_s"])
-        work = f"{first['world_size']} ranks of {tokens} tokens, {len(first['losses']) - counted} + {counted} steps a start"
+        counted, size = len(first["step_s"]), f"{first['parameters'] / 1e6:.1f} M parameters"
+        steps = f"{len(first['losses']) - counted} + {counted} steps a start"
         lines += [
-            f"### {dtype}, {first['parameters'] / 1e6:.1f} M parameters, {work}",
+            f"### {dtype}, {size}, {first['world_size']} ranks of {tokens} tokens, {steps}",
             "",
             *markdown(step_rows(part, TOLERANCE[dtype])),
             "",
