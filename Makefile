@@ -1,7 +1,7 @@
 # The commands of this project. Each does the set-up that it needs, once.
 #   make demo    fine-tune a real language model on two local ranks with ZeRO-2
 #   make test    build everything and run every test
-#   make bench   compare with DeepSpeed, FSDP2 and DDP on this machine
+#   make bench   compare with DeepSpeed, FSDP2, DDP, Gloo and torch on this machine
 .PHONY: help setup build build-tests test test-all demo bench format tidy clean
 .DEFAULT_GOAL := help
 

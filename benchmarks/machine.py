@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 from pathlib import Path
 
 _VERSIONS = """
-import importlib.metadata as metadata, json, torch
-names = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-print(json.dumps({"torch": torch.__version__, "deepspeed": metadata.version("deepspeed"), "gpu": names}))
+import importlib.metadata, json, sys
+found = {name: importlib.metadata.version(name) for name in ("torch", "deepspeed")}
+if sys.argv[1] == "cuda":
+    import torch
+    found["gpu"] = torch.cuda.get_device_name(0)
+print(json.dumps(found))
 """
 
 
@@ -25,9 +29,10 @@ def describe_machine() -> dict[str, str]:
     }
 
 
-def versions_of(python: Path) -> str:
-    """JSON of torch's and deepspeed's version, and the GPU's name, in the environment of that interpreter."""
-    return subprocess.run([str(python), "-c", _VERSIONS], check=True, capture_output=True, text=True).stdout
+def versions_of(python: Path, device: str) -> dict[str, str]:
+    """torch's and deepspeed's version, and of a `cuda` device its name, in the environment of that interpreter."""
+    command = [str(python), "-c", _VERSIONS, device]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def load_average() -> float:

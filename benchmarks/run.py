@@ -1,156 +1,166 @@
-"""Compares ours with DeepSpeed, FSDP2 and DDP on this machine: rounds, checks, one table. See README.md beside this.
+"""Compares ours with DeepSpeed, FSDP2, DDP, Gloo and torch on this machine: one run, one report.
 
-Rounds are interleaved (every system once, then again), so that what else the machine does meets all of them, and a
-ratio is taken inside a round.
+See README.md beside this.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
+import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
+import boundary
+import collectives
 import machine
-import table
-from launch import HERE, OURS, PEERS, Entry, RunFailed, Work, rank_environment, run_once
+import memory
+import optimizer
+import startup
+import training
+from report import complaints, readme_table, render
+from rounds import plan_rounds, run_rounds
+from trial import HERE, OURS, PEERS, STEPS, Options, Section, Trial
 
-ENTRIES = (
-    Entry("alone", 0),
-    Entry("ddp", 0),
-    Entry("ours", 0),
-    Entry("deepspeed", 0),
-    Entry("ours", 1),
-    Entry("deepspeed", 1),
-    Entry("ours", 2),
-    Entry("deepspeed", 2),
-    Entry("fsdp2", 2),
-    Entry("ours", 3),
-    Entry("deepspeed", 3),
-    Entry("fsdp2", 3),
-)
-# What the peer compiles at its first use, here outside the timing.
-_COMPILE_PEER = """
-from deepspeed.accelerator import get_accelerator
-accelerator = get_accelerator()
-for name in {"cpu": ("FusedAdamBuilder", "ShareMemCommBuilder"), "cuda": ("FusedAdamBuilder",)}[accelerator._name]:
-    builder = accelerator.create_op_builder(name)
-    if builder is not None:
-        builder.load(verbose=False)
-"""
+SECTIONS: dict[str, Section] = {
+    section.NAME: section for section in (training, memory, boundary, optimizer, collectives, startup)
+}
+ON_GPU = ("training", "memory")
 
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` ends the ranks
     arguments = parse_arguments()
-    work = Work(
-        dtype=arguments.dtype,
+    if arguments.readme is not None:
+        results = json.loads(arguments.readme.read_text())
+        print(readme_table(results, sections_of(results)), end="")
+        return 0
+    results = measure(arguments)
+    if not results["rounds"]:
+        sys.exit("[bench] nothing ran: see the failures above.")
+    sections = sections_of(results)
+    report = render(results, sections)
+    print(report, end="")
+    folder = arguments.results or (HERE / "results" if is_complete(arguments) else None)
+    if folder is not None:
+        write(results, report, folder)
+    bad = complaints(results, sections)
+    for line in bad:
+        print(f"[bench] {line}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=__doc__.splitlines()[0],
+        epilog="sections: " + "; ".join(f"{section.NAME} ({section.WHAT})" for section in SECTIONS.values()),
+    )
+    parser.add_argument("--only", nargs="+", choices=tuple(SECTIONS), help="these sections; all by default")
+    parser.add_argument("--quick", action="store_true", help="2 rounds")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", nargs="+", choices=("fp32", "bf16"), help="both by default")
+    parser.add_argument("--tokens", nargs="+", type=int, help="a rank and training step; 256")
+    systems = sorted({entry.system for entry in training.ENTRIES})
+    parser.add_argument("--systems", nargs="+", choices=systems, help="of the section training; all by default")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help=f"cuda: {' and '.join(ON_GPU)} only")
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument(
+        "--warmup", type=int, help=f"training steps of each start that are not counted; {dtype_steps(0)}"
+    )
+    parser.add_argument("--steps", type=int, help=f"those that are counted; {dtype_steps(1)}")
+    parser.add_argument("--model", choices=("42m", "tiny"), default="42m", help="tiny: to try the program, not to time")
+    parser.add_argument("--results", type=Path, help="folder of the dated files; of a complete run benchmarks/results")
+    parser.add_argument("--readme", type=Path, metavar="FILE.json", help="prints README's table of that run, and ends")
+    return parser.parse_args()
+
+
+def dtype_steps(which: int) -> str:
+    return ", ".join(f"{steps[which]} in {dtype}" for dtype, steps in STEPS.items())
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    return Options(
+        dtypes=tuple(arguments.dtype or Options.dtypes),
+        tokens=tuple(arguments.tokens or Options.tokens),
         device=arguments.device,
         model=arguments.model,
         ranks=arguments.ranks,
         warmup=arguments.warmup,
         steps=arguments.steps,
+        systems=tuple(arguments.systems or ()),
     )
-    entries = [entry for entry in ENTRIES if not arguments.systems or entry.system in arguments.systems]
-    check_environments(entries)
-    start = time.monotonic()
-    compile_peer(entries, work)
-    load_before = machine.load_average()
-    rounds, failures = run_rounds(entries, work, 2 if arguments.quick else arguments.rounds)
-    if not any(rounds):
-        return 1
-    results = {
+
+
+def is_complete(arguments: argparse.Namespace) -> bool:
+    """Whether the run may stand among the others: all sections and systems, five rounds, the real model."""
+    partial = arguments.only or arguments.dtype or arguments.tokens or arguments.systems or arguments.quick
+    return not partial and arguments.rounds >= 5 and arguments.model == "42m"
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = arguments.only or (ON_GPU if arguments.device == "cuda" else tuple(SECTIONS))
+    options = options_of(arguments)
+    sections = [SECTIONS[name] for name in SECTIONS if name in names]
+    plan = plan_rounds(
+        [(section.trials(options), section.ONCE) for section in sections], 2 if arguments.quick else arguments.rounds
+    )
+    check_environments(plan[0])
+    for step in dict.fromkeys(step for trial in plan[0] for step in trial.prepare):
+        step(options)
+    begin, load_before = time.monotonic(), machine.load_average()
+    rounds, failures = run_rounds(plan)
+    return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine.describe_machine(),
         "versions": {
-            name: json.loads(machine.versions_of(python))
+            name: machine.versions_of(python, options.device)
             for name, python in (("ours", OURS), ("peers", PEERS))
-            if any(entry.python == python for entry in entries)
+            if any(trial.python == python for trial in plan[0])
         },
         "load_average": {"before": load_before, "after": machine.load_average()},
-        "work": vars(work),
-        "seconds": round(time.monotonic() - start),
+        "options": dataclasses.asdict(options),
+        "sections": [section.NAME for section in sections],
+        "seconds": round(time.monotonic() - begin),
         "rounds": rounds,
         "failures": failures,
     }
-    report = table.render(results)
-    print(report)
-    if not (arguments.quick or arguments.systems):
-        write(results, report, arguments.results)
-    return 1 if failures or table.wrong_systems(results) else 0
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 rounds, nothing written")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--warmup", type=int, default=2, help="steps of each start that are not counted")
-    parser.add_argument("--steps", type=int, default=5, help="steps of each start that are counted")
-    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--model", choices=("42m", "tiny"), default="42m", help="tiny: to try the program, not to time")
-    parser.add_argument(
-        "--systems", nargs="+", choices=sorted({entry.system for entry in ENTRIES}), help="only these; nothing written"
-    )
-    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the dated files")
-    return parser.parse_args()
-
-
-def check_environments(entries: list[Entry]) -> None:
-    for python in {entry.python for entry in entries}:
-        if not python.exists():
-            sys.exit(f"[bench] there is no {python.parent.parent.name}/ yet. Run: make bench")
-
-
-def compile_peer(entries: list[Entry], work: Work) -> None:
-    peer = next((entry for entry in entries if entry.system == "deepspeed"), None)
-    if peer is None:
-        return
-    print("[bench] DeepSpeed's own extensions (a minute, the first time)", flush=True)
-    command = [str(peer.python), "-c", _COMPILE_PEER]
-    done = subprocess.run(command, env=rank_environment(peer, work), capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"[bench] DeepSpeed could not compile its extensions:\n{done.stderr[-2000:]}")
-
-
-def run_rounds(entries: list[Entry], work: Work, num_rounds: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """For each round label -> records of the ranks; label -> what went wrong: such a system is not started again."""
-    rounds: list[dict[str, Any]] = []
-    failures: dict[str, str] = {}
-    for index in range(num_rounds):
-        records: dict[str, Any] = {}
-        for entry in entries:
-            if entry.label in failures:
-                continue
-            start = time.monotonic()
-            try:
-                records[entry.label] = run_once(entry, work)
-            except RunFailed as failure:
-                failures[entry.label] = str(failure)
-                print(f"[bench] {failure}", file=sys.stderr, flush=True)
-                continue
-            step_s = table.step_seconds(records[entry.label])
-            print(
-                f"[bench] round {index + 1}/{num_rounds}  {entry.label:<12} {step_s:7.3f} s a step"
-                f"   ({time.monotonic() - start:.0f} s with its start)",
-                flush=True,
+def check_environments(trials: Sequence[Trial]) -> None:
+    holds = {OURS: "this build", PEERS: "DeepSpeed 0.19.8 and the same torch (requirements/bench.txt)"}
+    for python in dict.fromkeys(trial.python for trial in trials):
+        if not os.access(python, os.X_OK):
+            sys.exit(
+                f"[bench.environment] {python.parent.parent.name}/: got no {python}, expected an environment with "
+                f"{holds[python]}. Run: make bench"
             )
-        rounds.append(records)
-    return rounds, failures
+
+
+def sections_of(results: dict[str, Any]) -> list[Section]:
+    return [SECTIONS[name] for name in results["sections"]]
 
 
 def write(results: dict[str, Any], report: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    name = results["date"][:10] + ("" if results["work"]["dtype"] == "fp32" else f"-{results['work']['dtype']}")
-    (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-    (folder / f"{name}.md").write_text(report + "\n")
-    print(f"[bench] written: {folder / name}.json and .md")
+    name = folder / (results["date"][:10] + ("" if results["options"]["device"] == "cpu" else "-cuda"))
+    name.with_suffix(".json").write_text(json.dumps(short(results), indent=1) + "\n")
+    name.with_suffix(".md").write_text(report)
+    print(f"[bench] written: {name}.json and .md", file=sys.stderr)
+
+
+def short(value: Any) -> Any:
+    """The same with floats of seven digits, which no figure here exceeds."""
+    if isinstance(value, float):
+        return float(f"{value:.7g}")
+    if isinstance(value, dict):
+        return {key: short(part) for key, part in value.items()}
+    return [short(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 if __name__ == "__main__":

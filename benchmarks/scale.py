@@ -15,15 +15,15 @@ import os
 import signal
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import launch
 import machine
 import scale_fit
-from launch import HERE, OURS, Entry, RunFailed, Work
+from launch import RunFailed, run_ranks
 from llama import SHAPES
+from training import Entry
+from trial import OURS
 
 FITTED, PREDICTED = (1, 2), (4, 8)
 STAGES = (0, 1, 2, 3)
@@ -88,37 +88,22 @@ def run_rounds(arguments: argparse.Namespace) -> Samples:
         for ranks in FITTED:
             samples.setdefault(f"collective x{ranks}", []).append(run_collective(ranks))
         for entry, ranks in runs:
-            work = Work(model=arguments.model, ranks=ranks, warmup=arguments.warmup, steps=arguments.steps)
-            value = slowest(run_ours(entry, work))
+            value = slowest(run_ours(entry, ranks, arguments))
             samples.setdefault(f"{entry.label} x{ranks}", []).append(value)
             where = f"round {index + 1}/{arguments.rounds}  {entry.label} x{ranks}"
             print(f"[scale] {where}: {value['step_s']:.3f} s a step", flush=True)
     return samples
 
 
-def run_ours(entry: Entry, work: Work) -> list[dict[str, Any]]:
+def run_ours(entry: Entry, ranks: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """`alone` too runs in our environment: it needs torch only."""
-    python = Entry("ours", 0).python
-    command = [str(python), str(HERE / "train_step.py"), "--system", entry.system, "--stage", str(entry.stage)]
-    command += ["--model", work.model, "--warmup", str(work.warmup), "--steps", str(work.steps)]
-    return run_ranks(command, entry, work)
+    options = ["--system", entry.system, "--stage", str(entry.stage), "--model", arguments.model]
+    options += ["--warmup", str(arguments.warmup), "--steps", str(arguments.steps)]
+    return run_ranks(f"{entry.label} x{ranks}", OURS, "train_step.py", options, ranks)
 
 
 def run_collective(ranks: int) -> dict[str, list[float]]:
-    command = [str(OURS), str(HERE / "scale_collective.py")]
-    return run_ranks(command, Entry("collective", 0), Work(ranks=ranks))[0]
-
-
-def run_ranks(command: list[str], entry: Entry, work: Work) -> list[dict[str, Any]]:
-    environment = launch.rank_environment(Entry("ours", 0), work)
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder) / f"rank_{rank}" for rank in range(work.ranks)]
-        ranks = [
-            launch.start_rank(command, {**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}, output)
-            for rank, output in enumerate(outputs)
-        ]
-        launch.wait_for(entry, ranks, outputs)
-        return [launch.last_record(entry, output) for output in outputs]
+    return run_ranks(f"collective x{ranks}", OURS, "scale_collective.py", [], ranks)[0]
 
 
 def slowest(records: list[dict[str, Any]]) -> dict[str, float]:

@@ -172,7 +172,7 @@ def deepspeed_config(name: str, stage: int, dtype: torch.dtype, batch_size: int)
 
 
 def peer_zero(stage: int) -> dict[str, Any]:
-    """The fastest of those tried on two CPU ranks (overlap on and off, buckets of 5e6, 2e7 and 5e8 elements); they differ
-    by 5 % at most. BENCH_PEER_ZERO, a JSON object, tries others."""
+    """The fastest of those tried on two CPU ranks (overlap on and off, buckets of 5e6, 2e7 and 5e8 elements); they
+    differ by 5 % at most. BENCH_PEER_ZERO, a JSON object, tries others."""
     fastest = {"overlap_comm": stage == 3, "reduce_bucket_size": 500_000_000 if stage == 3 else 5_000_000}
     return {**fastest, **json.loads(os.environ.get("BENCH_PEER_ZERO", "{}"))}
