@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/subprocess.h"
 #include "deepspeed/error.h"
+#include "launcher/console_overseer.h"
 #include "launcher/failure_report.h"
 #include "launcher/launch_plan.h"
 #include "launcher/pid_file.h"
@@ -70,6 +71,13 @@ void log_plan(const LaunchPlan& plan) {
   }
 }
 
+int run_here(const LaunchPlan& plan, const std::string& host_name) {
+  ConsoleOverseer overseer(plan.ranks.front().rank);
+  const auto result = Supervisor(plan, host_name, overseer).run();
+  overseer.finish(result.signal);
+  return result.exit_code;
+}
+
 int launch(const Options& options, const std::string& invoked_as) {
   core::set_log_level(options.log_level);
   require_one_host(options.several_hosts);
@@ -89,7 +97,7 @@ int launch(const Options& options, const std::string& invoked_as) {
     pid_file.emplace();
     std::cout << "launcher pid: " << ::getpid() << std::endl;
   }
-  return Supervisor(plan, inputs.machine.host_name).run();
+  return run_here(plan, inputs.machine.host_name);
 }
 
 int say_error(const std::exception& error, int exit_code) {
