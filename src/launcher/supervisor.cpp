@@ -113,8 +113,8 @@ void Supervisor::start(Rank& rank) {
 
   // Several readers of one terminal or file would steal from each other: the first rank may read, but not from a
   // terminal.
-  const bool may_read = overseer_.has_user_streams() &&
-                        (ranks_.size() == 1 || (plan.local_rank == 0 && ::isatty(STDIN_FILENO) != 1));
+  const bool may_read =
+      overseer_.has_user_streams() && (ranks_.size() == 1 || (plan.local_rank == 0 && ::isatty(STDIN_FILENO) != 1));
   const core::Descriptor null = may_read ? core::Descriptor() : open_null();
   options.stdin_fd = null.get();
   RankOutputs outputs;
@@ -138,26 +138,19 @@ bool Supervisor::is_finished() const {
   return std::none_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.is_running; });
 }
 
-int Supervisor::poll_timeout_ms() const {
+Supervisor::Clock::time_point Supervisor::wake_at() const {
   auto next = overseer_.wake_at().value_or(Clock::time_point::max());
   if (state_ != State::kRunning) next = std::min(next, deadline_);
   if (state_ == State::kKilling) next = std::min(next, next_kill_);
   if (state_ == State::kEnding && say_waiting_at_) next = std::min(next, *say_waiting_at_);
-  if (next == Clock::time_point::max()) return -1;
-  const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
-  return static_cast<int>(std::max<int64_t>(0, left));
+  return next;
 }
 
 void Supervisor::wait_for_events() {
   std::vector<Watch> watches = {{signals_->fd(), POLLIN, [] {}}};
   streams_.add_watches(watches);
   overseer_.add_watches(watches);
-  std::vector<pollfd> entries;
-  for (const Watch& watch : watches) entries.push_back({watch.fd, watch.events, 0});
-  if (::poll(entries.data(), entries.size(), poll_timeout_ms()) <= 0) return;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].revents != 0) watches[i].ready();
-  }
+  wait_for(watches, wake_at());
 }
 
 void Supervisor::take_signals() {

@@ -24,8 +24,8 @@ namespace deepspeed::launcher {
 /// signal (the same one within 0.3 s is its echo). SIGUSR1 and SIGUSR2 are for the ranks and go to them alone. The
 /// launcher is a child subreaper, so a grandchild whose parent is gone becomes its child: when it has no children left,
 /// nothing of the launch is left. If all ranks succeed, processes that they left running on purpose stay. If the
-/// launcher itself is killed, the kernel kills the ranks. An overseer that says that the launch is over elsewhere counts as
-/// a failure here, without a block about it. One thread, the main one.
+/// launcher itself is killed, the kernel kills the ranks. An overseer that says that the launch is over elsewhere
+/// counts as a failure here, without a block about it. One thread, the main one.
 class Supervisor {
  public:
   /// How a launch ended on this host.
@@ -58,7 +58,7 @@ class Supervisor {
   bool shares_terminal() const;
 
   void wait_for_events();
-  int poll_timeout_ms() const;
+  Clock::time_point wake_at() const;
   void take_signals();
   void take_signal(const ReceivedSignal& signal);
   void take_demands();
