@@ -41,7 +41,11 @@ def ip(*words):
 
 
 class Network:
-    """`num_hosts` hosts called host1, host2 ..., and a head without sshd."""
+    """`num_hosts` hosts called host1, host2 ..., and a head without sshd.
+
+    On the head they are node1, node2 ... too, for commands that are given no ssh configuration: `ip netns exec` lays
+    what is in /etc/netns/NAME over /etc.
+    """
 
     def __init__(self, folder, num_hosts):
         self.folder = pathlib.Path(folder)
@@ -78,7 +82,12 @@ class Network:
     def ssh_config(self):
         return self.folder / "ssh_config"
 
+    @property
+    def _etc(self):
+        return pathlib.Path("/etc/netns") / self.namespace(HEAD)
+
     def close(self):
+        shutil.rmtree(self._etc, ignore_errors=True)
         for daemon in self._daemons:
             daemon.kill()
             daemon.wait()
@@ -100,6 +109,10 @@ class Network:
                   "  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n")
         names = "".join(f"Host host{n}\n  HostName {self.address(n)}\n" for n in self.numbers)
         self.ssh_config.write_text(f"{names}Host *\n{common}", encoding="utf-8")
+        (self._etc / "ssh").mkdir(parents=True)
+        (self._etc / "ssh/ssh_config").write_text(f"Host node*\n{common}", encoding="utf-8")
+        (self._etc / "hosts").write_text(
+            "127.0.0.1 localhost\n" + "".join(f"{self.address(n)} node{n}\n" for n in self.numbers), encoding="utf-8")
         (self.folder / "sshd_config").write_text(
             f"Port {SSH_PORT}\nHostKey {self.folder}/host_key\nAuthorizedKeysFile {self.folder}/authorized_keys\n"
             "StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n",
