@@ -151,7 +151,7 @@ TEST(Options, FlagsThatHaveNotLandedAreRefusedByName) {
 TEST(Options, HelpShowsEveryGroupDefaultsAndExamples) {
   const std::string help = std::get<HelpText>(parse_options({"-h"})).text;
   for (const char* part : {"Usage: deepspeed [flags] script", "Which ranks", "What to run", "How ranks meet",
-                           "CPU cores", "Output", "Several hosts", "--num_accelerators", "(default: 127.0.0.1)",
+                           "CPU cores", "Output", "Several hosts", "--num_accelerators", "(default: 127.0.0.1;",
                            "Examples:", "--include localhost:0,2 --no_python ./train"}) {
     EXPECT_THAT(help, HasSubstr(part));
   }
