@@ -61,6 +61,20 @@ install_system_packages() {
   fi
 }
 
+# For tests/hosts, whose hosts are network namespaces with an sshd each. Where these cannot be had those tests say so and
+# are skipped.
+install_test_packages() {
+  local missing=""
+  [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
+  command -v ssh >/dev/null || missing="$missing openssh-client"
+  command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
+  [ -n "$missing" ] || return 0
+  say "system packages for tests on several hosts:$missing"
+  command -v apt-get >/dev/null || return 0
+  as_root apt-get update -qq >/dev/null || true
+  apt_install "$missing" || say "not installed:$missing"
+}
+
 check_versions() {
   "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' ||
     die "$("$python" --version) is not supported: 3.10 to 3.13 are. Set PYTHON=/path/to/python3.x and run this again."

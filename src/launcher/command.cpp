@@ -18,16 +18,6 @@ bool is_program(const std::filesystem::path& path) {
   return std::filesystem::is_regular_file(path, error) && ::access(path.c_str(), X_OK) == 0;
 }
 
-std::optional<std::filesystem::path> find_on_path(const std::string& name, const Environment& environment) {
-  const auto path = environment.find("PATH");
-  std::istringstream folders(path == environment.end() ? "/usr/local/bin:/usr/bin:/bin" : path->second);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const auto candidate = std::filesystem::path(folder.empty() ? "." : folder) / name;
-    if (is_program(candidate)) return candidate;
-  }
-  return std::nullopt;
-}
-
 bool is_elf(const std::filesystem::path& path) {
   char magic[4] = {};
   std::ifstream file(path, std::ios::binary);
@@ -50,6 +40,16 @@ std::string find_program(const std::string& name, const Environment& environment
 }
 
 }  // namespace
+
+std::optional<std::filesystem::path> find_on_path(const std::string& name, const Environment& environment) {
+  const auto path = environment.find("PATH");
+  std::istringstream folders(path == environment.end() ? "/usr/local/bin:/usr/bin:/bin" : path->second);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const auto candidate = std::filesystem::path(folder.empty() ? "." : folder) / name;
+    if (is_program(candidate)) return candidate;
+  }
+  return std::nullopt;
+}
 
 std::vector<std::string> Command::for_local_rank(int local_rank) const {
   std::vector<std::string> all = words;

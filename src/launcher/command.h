@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct Command {
 
   std::vector<std::string> for_local_rank(int local_rank) const;
 };
+
+/// An executable file of that name in a folder of PATH; nothing where there is none.
+std::optional<std::filesystem::path> find_on_path(const std::string& name, const Environment& environment);
 
 /// The interpreter beside the `deepspeed` program (a virtual environment's), else $PYTHON, else python3 or python on
 /// PATH. `program_folders` are searched in order. Throws ValueError where there is none.

@@ -101,7 +101,7 @@ std::string quoted(const std::vector<std::string>& command) {
   return text;
 }
 
-std::string describe_failure(const Failure& failure, const MemoryFacts& memory) {
+std::string describe_failure(const Failure& failure) {
   std::ostringstream out;
   out << "deepspeed: rank " << failure.rank << " failed"
       << (failure.world_size > 1 ? " first; the others were ended" : "") << ".\n"
@@ -109,7 +109,7 @@ std::string describe_failure(const Failure& failure, const MemoryFacts& memory) 
       << "  host      " << failure.host << "\n"
       << "  pid       " << failure.pid << "\n"
       << "  command   " << quoted(failure.command) << "\n"
-      << "  ended by  " << describe_exit(failure.wait_status, memory) << "\n";
+      << "  ended by  " << failure.ended_by << "\n";
   if (!failure.log_file.empty()) out << "  log       " << failure.log_file << "\n";
   if (failure.is_on_console) {
     out << "  Its output is above.\n";

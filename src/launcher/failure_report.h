@@ -42,6 +42,7 @@ struct Failure {
   pid_t pid = 0;
   std::vector<std::string> command;
   int wait_status = 0;                  ///< as waitpid() gives it
+  std::string ended_by = {};            ///< the same in words: describe_exit()
   std::vector<std::string> lines = {};  ///< its last ones; empty where they went to the console directly
   std::string log_file = {};            ///< empty: no log file
   bool is_on_console = false;           ///< output went straight to the console, so there are no lines to repeat
@@ -57,6 +58,6 @@ std::string describe_exit(int wait_status, const MemoryFacts& memory);
 std::string quoted(const std::vector<std::string>& command);
 
 /// The block, several lines with a newline at the end.
-std::string describe_failure(const Failure& failure, const MemoryFacts& memory);
+std::string describe_failure(const Failure& failure);
 
 }  // namespace deepspeed::launcher

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <numeric>
 #include <optional>
+#include <variant>
 
 #include "deepspeed/error.h"
 
@@ -38,15 +39,40 @@ std::optional<int> leading_number(std::string_view text) {
   return number;
 }
 
-std::optional<Host> parse_line(std::string_view line) {
+// Where a line stops being what it should be, and what was expected there.
+struct BadPlace {
+  size_t at = 0;
+  std::string expected;
+};
+
+bool is_host_character(char c) {
+  constexpr std::string_view kOthers = "._-:%@[]";  // of IPv6 addresses and USER@HOST too
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         kOthers.find(c) != std::string_view::npos;
+}
+
+// `line` has no blanks at its ends and is not empty.
+std::variant<Host, BadPlace> parse_line(std::string_view line) {
   constexpr std::string_view kSlots = "slots=";
-  const size_t name_end = line.find_first_of(kBlanks);
-  if (name_end == std::string_view::npos) return std::nullopt;
-  std::string_view rest = trim(line.substr(name_end));
-  if (!rest.starts_with(kSlots)) return std::nullopt;
-  const auto count = leading_number(rest.substr(kSlots.size()));
-  if (!count || *count > kMostSlots) return std::nullopt;
-  Host host{std::string(line.substr(0, name_end)), std::vector<int>(static_cast<size_t>(*count))};
+  size_t at = 0;
+  while (at < line.size() && is_host_character(line[at])) ++at;
+  const std::string_view name = line.substr(0, at);
+  if (name.empty() || (at < line.size() && kBlanks.find(line[at]) == std::string_view::npos)) {
+    return BadPlace{at, "a host's name or address"};
+  }
+  if (name.front() == '-') return BadPlace{0, "a host's name or address, which does not begin with -"};
+  at = std::min(line.find_first_not_of(kBlanks, at), line.size());
+  if (!line.substr(at).starts_with(kSlots)) return BadPlace{at, "slots=N after the host"};
+  at += kSlots.size();
+  const auto count = leading_number(line.substr(at));
+  const size_t end = std::min(line.find_first_not_of("0123456789", at), line.size());
+  if (!count || *count > kMostSlots || end == at) {
+    return BadPlace{at, concat("a number of slots from 0 to ", kMostSlots)};
+  }
+  if (end < line.size() && kBlanks.find(line[end]) == std::string_view::npos && line[end] != '#') {
+    return BadPlace{end, "a blank or the end of the line after the number"};
+  }
+  Host host{std::string(name), std::vector<int>(static_cast<size_t>(*count))};
   std::iota(host.slots.begin(), host.slots.end(), 0);
   return host;
 }
@@ -86,12 +112,19 @@ std::vector<Host> parse_hostfile(std::string_view text, const std::string& path)
     ++line_number;
     const std::string_view line = trim(raw_line);
     if (line.empty() || line.front() == '#') continue;
-    auto host = parse_line(line);
-    DS_CHECK(host, ValueError, "[launcher] ", path, " line ", line_number, ": got \"", line,
-             "\", expected `HOST slots=N`, such as `node1 slots=8`.");
-    DS_CHECK(find_host(hosts, host->name) == hosts.end(), ValueError, "[launcher] ", path, " line ", line_number,
-             ": host \"", host->name, "\" stands there twice. Keep one line a host.");
-    hosts.push_back(std::move(*host));
+    const auto where = [&](size_t at) {
+      const auto column = static_cast<size_t>(line.data() - raw_line.data()) + at + 1;
+      return concat("[launcher] ", path, " line ", line_number, ", column ", column, ": ");
+    };
+    auto parsed = parse_line(line);
+    if (const auto* bad = std::get_if<BadPlace>(&parsed)) {
+      throw ValueError(concat(where(bad->at), "got \"", line, "\", expected ", bad->expected,
+                              ". Write `HOST slots=N`, such as `node1 slots=8`."));
+    }
+    Host& host = std::get<Host>(parsed);
+    DS_CHECK(find_host(hosts, host.name) == hosts.end(), ValueError, where(0), "host \"", host.name,
+             "\" stands there twice. Keep one line a host.");
+    hosts.push_back(std::move(host));
   }
   DS_CHECK(!hosts.empty(), ValueError, "[launcher] ", path, " names no host: expected lines `HOST slots=N`.");
   return hosts;

@@ -15,8 +15,10 @@ struct Host {
   bool operator==(const Host&) const = default;
 };
 
-/// Reads lines `HOST slots=N`; blank lines and lines that start with # are skipped, text after N is ignored.
-/// `path` is only for messages. Throws ValueError on a bad line, a host named twice, or no host at all.
+/// Reads lines `HOST slots=N`; blank lines and lines that start with # are skipped, text after N and a blank is
+/// ignored. HOST is a name or an address, or USER@ and one; nothing in it can be taken for a flag or by a shell. `path`
+/// is only for messages. Throws ValueError naming line and column on a bad line or a host named twice, and where there
+/// is no host at all.
 std::vector<Host> parse_hostfile(std::string_view text, const std::string& path);
 
 /// Which hosts and slots to keep or to leave out: HOST[:SLOT[,SLOT...]] joined by @.

@@ -5,14 +5,16 @@
 #include <numeric>
 #include <sstream>
 
+#include "core/log.h"
+#include "core/subprocess.h"
 #include "deepspeed/error.h"
 #include "launcher/core_binding.h"
+#include "launcher/failure_report.h"
 
 namespace deepspeed::launcher {
 namespace {
 
 constexpr const char* kThisHost = "localhost";
-constexpr const char* kLoopback = "127.0.0.1";
 
 std::string variable(const Environment& environment, const char* name) {
   const auto found = environment.find(name);
@@ -92,35 +94,31 @@ int num_cpu_slots(const Options& options, const Machine& machine) {
   return count;
 }
 
-std::vector<Host> host_pool(const Options& options, const PlanInputs& inputs, const Gpus& gpus, bool on_gpus) {
-  if (inputs.hostfile_text) return parse_hostfile(*inputs.hostfile_text, inputs.hostfile_path);
-  const int count = on_gpus ? static_cast<int>(gpus.names.size()) : num_cpu_slots(options, inputs.machine);
-  return {{kThisHost, first_slots(count)}};
-}
-
-std::vector<Host> choose_hosts(const Options& options, const PlanInputs& inputs, const Gpus& gpus, bool on_gpus) {
-  auto pool = host_pool(options, inputs, gpus, on_gpus);
-  if (options.num_gpus) {
-    for (Host& host : pool) host.slots = first_slots(*options.num_gpus);
-    return pool;
-  }
-  HostFilter filter = filter_of(options);
-  if (on_gpus && filter.text.empty() && !inputs.hostfile_text) filter = {gpus.include, "CUDA_VISIBLE_DEVICES", false};
-  auto hosts = select_hosts(pool, filter);
-  DS_CHECK(!hosts.empty() && !hosts.front().slots.empty(), ValueError, "[launcher] no slot to run on.");
+// Without a hostfile, and the command started by hand on each of N equal hosts: names are only for messages.
+std::vector<Host> equal_hosts(int num_hosts, int num_slots) {
+  std::vector<Host> hosts;
+  for (int i = 0; i < num_hosts; ++i) hosts.push_back({concat("node", i), first_slots(num_slots)});
   return hosts;
 }
 
-void require_this_host(const std::vector<Host>& hosts, const Machine& machine) {
-  for (const Host& host : hosts) {
-    DS_CHECK(
-        machine.names.count(host.name) == 1, NotSupported, "[launcher] host \"", host.name, "\" is not this machine (",
-        machine.host_name,
-        "), and this version starts ranks on one host only; launching on several hosts comes later. Use --include ",
-        machine.host_name, " with a hostfile that has it, or no hostfile.");
-  }
-  DS_CHECK(hosts.size() == 1, NotSupported, "[launcher] ", hosts.size(),
-           " hosts in the hostfile: this version starts ranks on one host only.");
+std::vector<Host> host_pool(const Options& options, const PlanInputs& inputs) {
+  if (inputs.hostfile_text) return parse_hostfile(*inputs.hostfile_text, inputs.hostfile_path);
+  const Gpus gpus = find_gpus(inputs);
+  const bool on_gpus = wants_gpus(inputs, gpus);
+  const int count = on_gpus ? static_cast<int>(gpus.names.size()) : num_cpu_slots(options, inputs.machine);
+  const SeveralHostsOptions& several = options.several_hosts;
+  if (several.num_nodes > 1 && several.no_ssh) return equal_hosts(several.num_nodes, count);
+  DS_CHECK(several.num_nodes <= 1, ValueError, "[launcher] --num_nodes ", several.num_nodes,
+           " needs to know which hosts: write a hostfile and add --hostfile FILE.");
+  return {{kThisHost, first_slots(count)}};
+}
+
+void take_first_hosts(const Options& options, const PlanInputs& inputs, std::vector<Host>& pool) {
+  const int num_nodes = options.several_hosts.num_nodes;
+  if (num_nodes == -1) return;
+  DS_CHECK(static_cast<size_t>(num_nodes) <= pool.size(), ValueError, "[launcher] --num_nodes ", num_nodes, ": ",
+           inputs.hostfile_path, " has ", pool.size(), " hosts.");
+  pool.resize(static_cast<size_t>(num_nodes));
 }
 
 std::string visible_devices(const Host& host, const Gpus& gpus) {
@@ -179,13 +177,32 @@ RankPlan plan_rank(const Options& options, const PlanInputs& inputs, const Launc
 
 }  // namespace
 
+std::vector<Host> choose_hosts(const Options& options, const PlanInputs& inputs) {
+  auto pool = host_pool(options, inputs);
+  take_first_hosts(options, inputs, pool);
+  if (options.num_gpus) {
+    for (Host& host : pool) host.slots = first_slots(*options.num_gpus);
+    return pool;
+  }
+  HostFilter filter = filter_of(options);
+  const bool is_here_alone = !inputs.hostfile_text && pool.size() == 1;
+  if (is_here_alone && filter.text.empty()) {
+    const Gpus gpus = find_gpus(inputs);
+    if (wants_gpus(inputs, gpus)) filter = {gpus.include, "CUDA_VISIBLE_DEVICES", false};
+  }
+  auto hosts = select_hosts(pool, filter);
+  std::erase_if(hosts, [](const Host& host) { return host.slots.empty(); });
+  DS_CHECK(!hosts.empty(), ValueError, "[launcher] no slot to run on.");
+  return hosts;
+}
+
 LaunchPlan plan_launch(const Options& options, const PlanInputs& inputs) {
   const Gpus gpus = find_gpus(inputs);
   LaunchPlan launch;
   launch.on_gpus = wants_gpus(inputs, gpus);
-  launch.hosts = choose_hosts(options, inputs, gpus, launch.on_gpus);
-  require_this_host(launch.hosts, inputs.machine);
-  launch.master_addr = options.master_addr.empty() ? kLoopback : options.master_addr;
+  launch.hosts = inputs.hosts;
+  launch.host_index = inputs.host_index;
+  launch.master_addr = inputs.master_addr;
   launch.master_port = inputs.master_port;
 
   int first_rank = 0;
@@ -204,6 +221,23 @@ LaunchPlan plan_launch(const Options& options, const PlanInputs& inputs) {
     launch.ranks.push_back(std::move(rank));
   }
   return launch;
+}
+
+Environment environment_map() {
+  Environment result;
+  for (const std::string& variable : core::current_environment()) {
+    const size_t equals = variable.find('=');
+    if (equals != std::string::npos) result.emplace(variable.substr(0, equals), variable.substr(equals + 1));
+  }
+  return result;
+}
+
+void log_plan(const LaunchPlan& plan) {
+  for (const RankPlan& rank : plan.ranks) {
+    std::string variables;
+    for (const auto& [name, value] : rank.environment) variables += concat(" ", name, "=", value);
+    core::log_debug("rank ", rank.rank, ":", variables, " ", quoted(rank.command));
+  }
 }
 
 }  // namespace deepspeed::launcher

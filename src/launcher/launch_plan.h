@@ -40,12 +40,25 @@ struct PlanInputs {
   Environment environment;
   std::optional<std::string> hostfile_text;  ///< absent: this host with all that it has
   std::string hostfile_path;                 ///< for messages
+  std::vector<Host> hosts;                   ///< choose_hosts()
+  size_t host_index = 0;                     ///< of this host among them
   Command command;
+  std::string master_addr = "127.0.0.1";
   int master_port = 0;
   std::string timestamp;  ///< YYYYmmddHHMMSS, begins the names of log files
 };
 
-/// Throws ValueError for slots, GPUs or cores that are not there, NotSupported where another host would be needed.
+/// The hosts and slots that the flags leave of the hostfile, or of this host where there is none: --include, --exclude,
+/// --num_nodes, --num_gpus, CUDA_VISIBLE_DEVICES. Needs no `hosts`. Throws ValueError for what is not there.
+std::vector<Host> choose_hosts(const Options& options, const PlanInputs& inputs);
+
+/// The ranks of the host `host_index`, which is this one. Throws ValueError for GPUs or cores that are not there.
 LaunchPlan plan_launch(const Options& options, const PlanInputs& inputs);
+
+/// This process's environment.
+Environment environment_map();
+
+/// At debug level: the variables and the command of each rank.
+void log_plan(const LaunchPlan& plan);
 
 }  // namespace deepspeed::launcher

@@ -1,4 +1,4 @@
-// Gathers the facts that the plan needs, plans, and hands over to the supervisor.
+// Gathers the facts that the plan needs, chooses how ranks are started, and hands over.
 #include "launcher/launcher.h"
 
 #include <unistd.h>
@@ -7,18 +7,24 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <variant>
 
 #include "core/file.h"
 #include "core/log.h"
-#include "core/subprocess.h"
 #include "deepspeed/error.h"
-#include "launcher/failure_report.h"
+#include "launcher/agent.h"
+#include "launcher/console_overseer.h"
+#include "launcher/controller.h"
+#include "launcher/controller_setup.h"
 #include "launcher/launch_plan.h"
+#include "launcher/master_address.h"
 #include "launcher/pid_file.h"
 #include "launcher/reserved_port.h"
+#include "launcher/runner.h"
+#include "launcher/ssh_command.h"
 #include "launcher/standard_descriptors.h"
 #include "launcher/supervisor.h"
 
@@ -26,17 +32,9 @@ namespace deepspeed::launcher {
 namespace {
 
 constexpr const char* kDefaultHostfile = "/job/hostfile";
+constexpr int kDefaultPort = 29500;  // as torch and DeepSpeed have it
 constexpr int kBadInputExit = 2;
 constexpr int kFailedExit = 1;
-
-Environment environment_map() {
-  Environment result;
-  for (const std::string& variable : core::current_environment()) {
-    const size_t equals = variable.find('=');
-    if (equals != std::string::npos) result.emplace(variable.substr(0, equals), variable.substr(equals + 1));
-  }
-  return result;
-}
 
 std::string timestamp_now() {
   const std::time_t now = std::time(nullptr);
@@ -62,34 +60,59 @@ ReservedPort reserve_port(const Options& options, const Machine& machine) {
   return ReservedPort(is_here ? options.master_port.value_or(0) : 0);
 }
 
-void log_plan(const LaunchPlan& plan) {
-  for (const RankPlan& rank : plan.ranks) {
-    std::string variables;
-    for (const auto& [name, value] : rank.environment) variables += concat(" ", name, "=", value);
-    core::log_debug("rank ", rank.rank, ":", variables, " ", quoted(rank.command));
-  }
+std::unique_ptr<PidFile> write_pid_file(const Options& options) {
+  if (!options.save_pid) return nullptr;
+  auto pid_file = std::make_unique<PidFile>();
+  std::cout << "launcher pid: " << ::getpid() << std::endl;
+  return pid_file;
 }
 
-int launch(const Options& options, const std::string& invoked_as) {
+int run_here(const Options& options, const PlanInputs& inputs) {
+  const LaunchPlan plan = plan_launch(options, inputs);
+  log_plan(plan);
+  const auto pid_file = write_pid_file(options);
+  ConsoleOverseer overseer(plan.ranks.front().rank);
+  const auto result = Supervisor(plan, inputs.machine.host_name, overseer).run();
+  overseer.finish(result.signal);
+  return result.exit_code;
+}
+
+int launch_here(const Options& options, PlanInputs& inputs) {
+  const ReservedPort port = reserve_port(options, inputs.machine);
+  if (!options.master_addr.empty()) inputs.master_addr = options.master_addr;
+  inputs.master_port = options.master_port.value_or(port.port());
+  return run_here(options, inputs);
+}
+
+// The other hosts' launchers cannot be asked, so what is not given is what they assume too.
+int launch_by_hand(const Options& options, PlanInputs& inputs) {
+  DS_CHECK(!options.master_addr.empty() || inputs.hostfile_text, ValueError,
+           "[launcher] --no_ssh needs --master_addr, the address of the host with --node_rank 0.");
+  inputs.host_index = static_cast<size_t>(options.several_hosts.node_rank);
+  inputs.master_addr = options.master_addr.empty() ? inputs.hosts.front().name : options.master_addr;
+  inputs.master_port = options.master_port.value_or(kDefaultPort);
+  if (inputs.hosts.size() > 1) choose_gloo_interface(inputs.master_addr);
+  std::optional<ReservedPort> port;
+  if (inputs.host_index == 0) port.emplace(inputs.master_port);
+  return run_here(options, inputs);
+}
+
+int launch(const std::vector<std::string>& arguments, const Options& options, const std::string& invoked_as) {
   core::set_log_level(options.log_level);
-  require_one_host(options.several_hosts);
+  require_landed(options.several_hosts);
   PlanInputs inputs;
   inputs.environment = environment_map();
   read_hostfile(options, inputs);
   inputs.machine = read_machine("/", usable_cpus());
-  inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
-  const ReservedPort port = reserve_port(options, inputs.machine);
-  inputs.master_port = options.master_port.value_or(port.port());
+  inputs.hosts = choose_hosts(options, inputs);
   inputs.timestamp = timestamp_now();
-  const LaunchPlan plan = plan_launch(options, inputs);
-  log_plan(plan);
-
-  std::optional<PidFile> pid_file;
-  if (options.save_pid) {
-    pid_file.emplace();
-    std::cout << "launcher pid: " << ::getpid() << std::endl;
+  const Runner runner = choose_runner(options, inputs.hosts, inputs.machine);
+  if (runner == Runner::kSsh || runner == Runner::kLocalAgents) {
+    const auto pid_file = write_pid_file(options);
+    return Controller(set_up_controller(runner, arguments, options, inputs, invoked_as)).run();
   }
-  return Supervisor(plan, inputs.machine.host_name).run();
+  inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
+  return runner == Runner::kByHand ? launch_by_hand(options, inputs) : launch_here(options, inputs);
 }
 
 int say_error(const std::exception& error, int exit_code) {
@@ -102,12 +125,14 @@ int say_error(const std::exception& error, int exit_code) {
 int run(int argc, const char* const* argv) {
   open_standard_descriptors();
   try {
-    auto parsed = parse_options({argv + 1, argv + argc});
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    if (arguments == std::vector<std::string>{kAgentFlag}) return run_agent(argv[0]);
+    auto parsed = parse_options(arguments);
     if (const auto* help = std::get_if<HelpText>(&parsed)) {
       std::cout << help->text << std::flush;
       return 0;
     }
-    return launch(std::get<Options>(parsed), argv[0]);
+    return launch(arguments, std::get<Options>(parsed), argv[0]);
   } catch (const ValueError& error) {
     return say_error(error, kBadInputExit);
   } catch (const NotSupported& error) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 
 #include "deepspeed/error.h"
@@ -20,10 +21,17 @@ constexpr const char* kExamples = R"(Examples:
       two ranks; --epochs 3 goes to train.py, and so does all else that follows it
   deepspeed --include localhost:0,2 --no_python ./train ds_config.json
       a C++ program, on GPUs 0 and 2
+  deepspeed --hostfile hostfile.txt train.py --deepspeed_config ds_config.json
+      on all hosts of a file with lines `node1 slots=4`, over ssh without a password; this command, the script and the
+      folder are at the same place on each
+  deepspeed --no_ssh --node_rank 1 --master_addr node1 --hostfile hostfile.txt train.py
+      without ssh: the same command on each host, each with its own number
 
 Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in its environment.
 When a rank fails, all others are ended and the exit code is that rank's own, or 128 + its signal. Ctrl-C and SIGTERM
-are passed on, and ranks get 30 seconds to save; a second one kills them.)";
+are passed on, and ranks get 30 seconds to save; a second one kills them.
+On several hosts variables that begin with NCCL, TORCH_, PYTHON, UCX, GLOO_, OMP_, MV2, MLFLOW, DS_ or DEEPSPEED_ go along,
+and so do lines NAME=VALUE of ~/.deepspeed_env and ./.deepspeed_env (another name: DS_ENV_FILE).)";
 
 class HelpFormatter final : public CLI::Formatter {
  public:
@@ -72,7 +80,8 @@ void add_program_flags(CLI::App& app, RawOptions& raw) {
 
 void add_rendezvous_flags(CLI::App& app, RawOptions& raw) {
   const std::string group = "How ranks meet";
-  app.add_option("--master_addr", raw.options.master_addr, "Address of rank 0 (default: 127.0.0.1)")
+  app.add_option("--master_addr", raw.options.master_addr,
+                 "Address of rank 0 (default: 127.0.0.1; on several hosts, found)")
       ->group(group)
       ->type_name("ADDRESS");
   app.add_option("--master_port", raw.master_port, "Port of rank 0 (default: a free one, kept for this launch)")
@@ -107,20 +116,33 @@ void add_output_flags(CLI::App& app, RawOptions& raw) {
 }
 
 void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
-  const std::string group = "Several hosts (not in this version: these stop with a message)";
+  const std::string group = "Several hosts";
   SeveralHostsOptions& hosts = raw.options.several_hosts;
-  app.add_option("--num_nodes", hosts.num_nodes, "Use the first N hosts")->group(group)->type_name("N");
-  app.add_option("--node_rank", hosts.node_rank, "Number of this host, with --no_ssh")->group(group)->type_name("N");
-  app.add_option("--launcher", hosts.launcher, "pdsh, openmpi, mvapich, slurm, mpich, impi")
+  app.add_option("--num_nodes", hosts.num_nodes, "Use the first N hosts of the hostfile (default: all)")
+      ->group(group)
+      ->type_name("N");
+  app.add_option("--launcher", hosts.launcher,
+                 "ssh, or local: every host of the hostfile is played by this one (default: ssh)")
       ->group(group)
       ->type_name("NAME");
-  app.add_option("--launcher_args", hosts.launcher_args, "Passed to that launcher")->group(group)->type_name("TEXT");
-  app.add_option("--ssh_port", hosts.ssh_port, "Port of sshd")->group(group)->type_name("PORT");
-  app.add_option("--venv_script", hosts.venv_script, "Script to source on each host")->group(group)->type_name("FILE");
-  app.add_option("--autotuning", hosts.autotuning, "tune or run")->group(group)->type_name("MODE");
-  app.add_flag("--no_ssh", hosts.no_ssh, "Start this host's ranks only")->group(group);
-  app.add_flag("--no_ssh_check", hosts.no_ssh_check, "Do not try ssh first")->group(group);
-  app.add_flag("--force_multi", hosts.force_multi, "As several hosts, even if there is one")->group(group);
+  app.add_option("--launcher_args", hosts.launcher_args, "Flags for ssh, such as '-i ~/.ssh/cluster -l me'")
+      ->group(group)
+      ->type_name("TEXT");
+  app.add_option("--ssh_port", hosts.ssh_port, "Port of sshd (default: what ssh's configuration says)")
+      ->group(group)
+      ->type_name("PORT");
+  app.add_flag("--no_ssh", hosts.no_ssh,
+               "Start this host's ranks only; give the same command on each host, with --node_rank and --master_addr")
+      ->group(group);
+  app.add_option("--node_rank", hosts.node_rank, "Number of this host, from 0, with --no_ssh")
+      ->group(group)
+      ->type_name("N");
+  app.add_flag("--force_multi", hosts.force_multi, "Over ssh even if the only host is this one")->group(group);
+  app.add_flag("--no_ssh_check", hosts.no_ssh_check, "Accepted: ssh is not tried before the start anyway")
+      ->group(group);
+  const std::string later = "Not in this version: these stop with a message";
+  app.add_option("--venv_script", hosts.venv_script, "Script to source on each host")->group(later)->type_name("FILE");
+  app.add_option("--autotuning", hosts.autotuning, "tune or run")->group(later)->type_name("MODE");
 }
 
 size_t edit_distance(const std::string& a, const std::string& b) {
@@ -215,6 +237,19 @@ void take_script(std::vector<std::string> rest, Options& options) {
   options.script_arguments.assign(std::make_move_iterator(rest.begin() + 1), std::make_move_iterator(rest.end()));
 }
 
+void check_several_hosts(const Options& options) {
+  const SeveralHostsOptions& several = options.several_hosts;
+  DS_CHECK(several.num_nodes == -1 || several.num_nodes >= 1, ValueError, "[launcher] --num_nodes: got ",
+           several.num_nodes, ", expected 1 or more.");
+  DS_CHECK((options.include.empty() && options.exclude.empty()) || several.num_nodes == -1, ValueError,
+           "[launcher] --num_nodes cannot be combined with --include or --exclude: they already say which hosts.");
+  int port = 0;
+  const char* end = several.ssh_port.data() + several.ssh_port.size();
+  const auto [stop, error] = std::from_chars(several.ssh_port.data(), end, port);
+  DS_CHECK(several.ssh_port.empty() || (error == std::errc() && stop == end && port >= 1 && port <= kLargestPort),
+           ValueError, "[launcher] --ssh_port: got ", several.ssh_port, ", expected 1 to ", kLargestPort, ".");
+}
+
 void check_values(const CLI::App& app, RawOptions& raw) {
   Options& options = raw.options;
   if (app.count("--hostfile") > 0) options.hostfile = raw.hostfile;
@@ -231,6 +266,7 @@ void check_values(const CLI::App& app, RawOptions& raw) {
            "[launcher] --include and --exclude exclude each other: got both.");
   DS_CHECK((options.include.empty() && options.exclude.empty()) || !options.num_gpus, ValueError,
            "[launcher] --num_gpus cannot be combined with --include or --exclude: they already say which slots.");
+  check_several_hosts(options);
   DS_CHECK(!options.module || !options.no_python, ValueError,
            "[launcher] --module and --no_python exclude each other: a module needs Python.");
   DS_CHECK(options.bind_core_list.empty() || options.bind_cores_to_rank, ValueError,
@@ -270,21 +306,10 @@ std::variant<Options, HelpText> parse_options(const std::vector<std::string>& ar
   return raw.options;
 }
 
-void require_one_host(const SeveralHostsOptions& options) {
-  const auto refuse = [](bool given, const std::string& flag) {
-    DS_CHECK(!given, NotSupported, "[launcher] ", flag,
-             ": this version starts ranks on one host only; launching on several hosts comes later. ",
-             "Leave the flag out to run on this host.");
-  };
-  refuse(options.num_nodes > 1, concat("--num_nodes ", options.num_nodes));
-  refuse(options.node_rank != -1, concat("--node_rank ", options.node_rank));
-  refuse(!options.launcher.empty() && options.launcher != "pdsh", "--launcher " + options.launcher);
-  refuse(!options.launcher_args.empty(), "--launcher_args");
-  refuse(!options.ssh_port.empty(), "--ssh_port " + options.ssh_port);
-  refuse(!options.venv_script.empty(), "--venv_script " + options.venv_script);
-  refuse(options.no_ssh, "--no_ssh");
-  refuse(options.no_ssh_check, "--no_ssh_check");
-  refuse(options.force_multi, "--force_multi");
+void require_landed(const SeveralHostsOptions& options) {
+  DS_CHECK(options.venv_script.empty(), NotSupported, "[launcher] --venv_script ", options.venv_script,
+           ": not in this version. The Python beside the deepspeed program is used on each host, which makes a virtual "
+           "environment's own without sourcing anything.");
   DS_CHECK(options.autotuning.empty(), NotSupported, "[launcher] --autotuning ", options.autotuning,
            ": autotuning is not in this version. Leave the flag out to train.");
 }

@@ -11,18 +11,18 @@
 
 namespace deepspeed::launcher {
 
-/// Flags that only make sense on several hosts, as they were given. See require_one_host().
+/// Flags about several hosts.
 struct SeveralHostsOptions {
   int num_nodes = -1;         ///< --num_nodes: use the first N hosts; -1: all
   int node_rank = -1;         ///< --node_rank: this host's number, with --no_ssh
-  std::string launcher;       ///< --launcher: empty or "pdsh" where the default is meant
-  std::string launcher_args;  ///< --launcher_args: passed to that backend
-  std::string ssh_port;       ///< --ssh_port
+  std::string launcher;       ///< --launcher; empty: ssh
+  std::string launcher_args;  ///< --launcher_args: words for ssh
+  std::string ssh_port;       ///< --ssh_port; empty: what ssh's configuration says
   std::string venv_script;    ///< --venv_script: sourced on each host
   std::string autotuning;     ///< --autotuning: "tune" or "run"
   bool no_ssh = false;        ///< --no_ssh
-  bool no_ssh_check = false;  ///< --no_ssh_check
-  bool force_multi = false;   ///< --force_multi
+  bool no_ssh_check = false;  ///< --no_ssh_check: accepted; there is no try before the start that could be left out
+  bool force_multi = false;   ///< --force_multi: an agent over ssh even for one host that is this one
 };
 
 struct Options {
@@ -30,7 +30,7 @@ struct Options {
   std::string include;                               ///< --include: HOST[:SLOT[,SLOT...]][@HOST...]
   std::string exclude;                               ///< --exclude: as include
   std::optional<int> num_gpus;                       ///< --num_gpus, --num_accelerators: ranks a host
-  std::string master_addr;                           ///< --master_addr; empty: 127.0.0.1
+  std::string master_addr;                           ///< --master_addr; empty: 127.0.0.1, or found on several hosts
   std::optional<int> master_port;                    ///< --master_port; absent: a free port
   bool module = false;                               ///< --module: `script` names a Python module
   bool no_python = false;                            ///< --no_python: `script` is a program
@@ -55,7 +55,7 @@ struct HelpText {
 /// unknown flag, the nearest known one.
 std::variant<Options, HelpText> parse_options(const std::vector<std::string>& arguments);
 
-/// Throws NotSupported, naming the flag, where one of the flags of several hosts was given.
-void require_one_host(const SeveralHostsOptions& options);
+/// Throws NotSupported, naming the flag, where one is given that this version does not have.
+void require_landed(const SeveralHostsOptions& options);
 
 }  // namespace deepspeed::launcher

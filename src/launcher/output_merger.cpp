@@ -15,7 +15,11 @@ constexpr std::array<std::string_view, 6> kColours = {"\x1b[36m", "\x1b[33m", "\
 
 }  // namespace
 
-std::string OutputMerger::prefix(int rank) { return concat("[rank ", rank, "] "); }
+std::string OutputMerger::prefix(int rank) const {
+  const auto index = static_cast<size_t>(rank);
+  if (index >= options_.host_of_rank.size()) return concat("[rank ", rank, "] ");
+  return concat("[", options_.host_of_rank[index], ":", rank, "] ");
+}
 
 std::string OutputMerger::marked(int rank, std::string_view text) const {
   if (!options_.with_colour) return concat(prefix(rank), text);

@@ -5,18 +5,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "launcher/line_sink.h"
 #include "launcher/line_splitter.h"
 
 namespace deepspeed::launcher {
-
-/// Where a line comes from: a rank's standard output and standard error are two sources.
-struct LineSource {
-  int rank = 0;
-  int channel = 0;
-
-  bool operator==(const LineSource&) const = default;
-};
 
 /// On a file or pipe every line, and every update of a progress bar, is written once it is whole, with its own end; a
 /// source that comes after another's unfinished text starts on a new line. On a terminal the bar of one rank, the live
@@ -28,6 +22,7 @@ class OutputMerger {
     bool is_terminal = false;
     bool with_colour = false;  ///< colours the prefix
     int live_rank = 0;         ///< on a terminal: whose begun line is shown at once
+    std::vector<std::string> host_of_rank = {};  ///< by global rank; empty: one host, not named
   };
   using Sink = std::function<void(std::string_view)>;
 
@@ -39,8 +34,8 @@ class OutputMerger {
   /// Ends text that has no newline yet, so that what follows starts on a line of its own.
   void finish();
 
-  /// "[rank N] ", without colour.
-  static std::string prefix(int rank);
+  /// "[rank N] ", or "[HOST:N] " where there are several hosts; without colour.
+  std::string prefix(int rank) const;
 
  private:
   std::string marked(int rank, std::string_view text) const;

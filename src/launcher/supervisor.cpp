@@ -47,31 +47,34 @@ core::Descriptor open_null() {
 
 }  // namespace
 
-Supervisor::Supervisor(const LaunchPlan& plan, std::string host_name)
-    : plan_(plan), host_name_(std::move(host_name)), oom_kills_before_(read_oom_kills("/")) {
+Supervisor::Supervisor(const LaunchPlan& plan, std::string host_name, Overseer& overseer)
+    : plan_(plan),
+      host_name_(std::move(host_name)),
+      overseer_(overseer),
+      oom_kills_before_(read_oom_kills("/")),
+      streams_(overseer.lines()) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   signals_ = std::make_unique<SignalInbox>(
       std::vector<int>{SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGWINCH, SIGUSR1, SIGUSR2});
-  console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, plan.ranks.front().rank);
   for (const RankPlan& rank : plan.ranks) ranks_.push_back({&rank});
 }
 
 Supervisor::~Supervisor() = default;
 
-int Supervisor::run() {
+Supervisor::Result Supervisor::run() {
   start_ranks();
   while (!is_finished()) {
     wait_for_events();
     take_signals();
+    take_demands();
     reap();
     check_deadline();
   }
-  console_->drain();
-  report();
+  streams_.finish();
+  if (state_ != State::kRunning && has_children_) say_what_is_stuck();
   signals_.reset();  // from here on Ctrl-C ends us as it ends any program
-  console_->flush();
-  if (first_failure_ != nullptr) return exit_code_of(first_failure_->wait_status);
-  return received_signal_ == 0 ? 0 : 128 + received_signal_;
+  if (first_failure_ != nullptr) return {exit_code_of(first_failure_->wait_status), received_signal_};
+  return {received_signal_ == 0 ? 0 : 128 + received_signal_, received_signal_};
 }
 
 // ---- starting ----
@@ -91,10 +94,14 @@ void Supervisor::start_ranks() {
 }
 
 // A rank that is alone writes to our own outputs: nothing to merge, and a terminal stays a terminal.
-bool Supervisor::inherits_output(const RankPlan& plan) const { return ranks_.size() == 1 && plan.log_file.empty(); }
+bool Supervisor::inherits_output(const RankPlan& plan) const {
+  return overseer_.has_user_streams() && ranks_.size() == 1 && plan.log_file.empty();
+}
 
 // Such a rank may also read from the terminal (a debugger), for which it has to be in our process group.
-bool Supervisor::shares_terminal() const { return ranks_.size() == 1 && ::isatty(STDIN_FILENO) == 1; }
+bool Supervisor::shares_terminal() const {
+  return overseer_.has_user_streams() && ranks_.size() == 1 && ::isatty(STDIN_FILENO) == 1;
+}
 
 void Supervisor::start(Rank& rank) {
   const RankPlan& plan = *rank.plan;
@@ -106,7 +113,8 @@ void Supervisor::start(Rank& rank) {
 
   // Several readers of one terminal or file would steal from each other: the first rank may read, but not from a
   // terminal.
-  const bool may_read = ranks_.size() == 1 || (plan.local_rank == 0 && ::isatty(STDIN_FILENO) != 1);
+  const bool may_read =
+      overseer_.has_user_streams() && (ranks_.size() == 1 || (plan.local_rank == 0 && ::isatty(STDIN_FILENO) != 1));
   const core::Descriptor null = may_read ? core::Descriptor() : open_null();
   options.stdin_fd = null.get();
   RankOutputs outputs;
@@ -115,7 +123,7 @@ void Supervisor::start(Rank& rank) {
     log = create_log_file(plan.log_file);
     options.stdout_fd = options.stderr_fd = log.get();
   } else if (!inherits_output(plan)) {
-    outputs = console_->open_for(plan.rank);
+    outputs = streams_.open_for(plan.rank);
     options.stdout_fd = outputs.stdout_fd();
     options.stderr_fd = outputs.stderr_fd();
   }
@@ -130,23 +138,19 @@ bool Supervisor::is_finished() const {
   return std::none_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.is_running; });
 }
 
-int Supervisor::poll_timeout_ms() const {
-  if (state_ == State::kRunning) return -1;
-  auto next = state_ == State::kKilling ? std::min(deadline_, next_kill_) : deadline_;
+Supervisor::Clock::time_point Supervisor::wake_at() const {
+  auto next = overseer_.wake_at().value_or(Clock::time_point::max());
+  if (state_ != State::kRunning) next = std::min(next, deadline_);
+  if (state_ == State::kKilling) next = std::min(next, next_kill_);
   if (state_ == State::kEnding && say_waiting_at_) next = std::min(next, *say_waiting_at_);
-  const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
-  return static_cast<int>(std::max<int64_t>(0, left));
+  return next;
 }
 
 void Supervisor::wait_for_events() {
   std::vector<Watch> watches = {{signals_->fd(), POLLIN, [] {}}};
-  console_->add_watches(watches);
-  std::vector<pollfd> entries;
-  for (const Watch& watch : watches) entries.push_back({watch.fd, watch.events, 0});
-  if (::poll(entries.data(), entries.size(), poll_timeout_ms()) <= 0) return;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].revents != 0) watches[i].ready();
-  }
+  streams_.add_watches(watches);
+  overseer_.add_watches(watches);
+  wait_for(watches, wake_at());
 }
 
 void Supervisor::take_signals() {
@@ -155,7 +159,7 @@ void Supervisor::take_signals() {
 
 void Supervisor::take_signal(const ReceivedSignal& signal) {
   if (signal.number == SIGCHLD) return;  // reap() looks anyway
-  if (signal.number == SIGWINCH) return console_->resize();
+  if (signal.number == SIGWINCH) return streams_.resize();
   if (signal.number == SIGTSTP) return suspend_together();
   if (signal.number == SIGUSR1 || signal.number == SIGUSR2) return signal_ranks(signal.number);
   if (signal.number == received_signal_ && Clock::now() - received_at_ < kEcho) return;
@@ -168,6 +172,24 @@ void Supervisor::take_signal(const ReceivedSignal& signal) {
       signal.number == SIGALRM ? SIGTERM : signal.number;  // a rank's own alarm may mean another thing
   begin_ending(have_it ? 0 : passed_on, kSignalGrace);
   say_waiting_at_ = Clock::now() + kSilence;
+}
+
+void Supervisor::take_demands() {
+  while (const auto demand = overseer_.next_demand()) take_demand(*demand);
+}
+
+void Supervisor::take_demand(const Demand& demand) {
+  switch (demand.kind) {
+    case Demand::Kind::kSignal:
+      return take_signal({demand.signal, false});
+    case Demand::Kind::kSuspend:
+      return signal_all(SIGSTOP);
+    case Demand::Kind::kResume:
+      return signal_all(SIGCONT);
+    case Demand::Kind::kEnd:
+      if (state_ == State::kRunning) return begin_ending(SIGTERM, kFailureGrace);
+      deadline_ = std::min(deadline_, Clock::now() + kFailureGrace);
+  }
 }
 
 void Supervisor::suspend_together() {
@@ -207,7 +229,9 @@ void Supervisor::note_failures(const std::vector<Rank*>& ended) {
         first_failure_ != nullptr && WIFSIGNALED(rank->wait_status) && !WIFSIGNALED(first_failure_->wait_status);
     if (first_failure_ == nullptr || is_likelier) first_failure_ = rank;
   }
-  if (first_failure_ != nullptr) begin_ending(SIGTERM, kFailureGrace);
+  if (first_failure_ == nullptr) return;
+  overseer_.take_failure(failure_of(*first_failure_));
+  begin_ending(SIGTERM, kFailureGrace);
 }
 
 // ---- ending ----
@@ -257,33 +281,30 @@ void Supervisor::say_what_is_waited_for() {
   }
   const std::string who = running.empty() ? "processes that ranks have left" : "rank " + running;
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(deadline_ - Clock::now()).count();
-  console_->say(concat("deepspeed: got SIG", sigabbrev_np(received_signal_), ", waiting for ", who, " to end, at most ",
+  overseer_.say(concat("deepspeed: got SIG", sigabbrev_np(received_signal_), ", waiting for ", who, " to end, at most ",
                        seconds, " s more; a second signal kills at once.\n"));
 }
 
-void Supervisor::report() {
-  if (first_failure_ != nullptr) {
-    const RankPlan& plan = *first_failure_->plan;
-    Failure failure{
-        .rank = plan.rank,
-        .local_rank = plan.local_rank,
-        .world_size = plan_.world_size,
-        .host = host_name_,
-        .pid = first_failure_->pid,
-        .command = plan.command,
-        .wait_status = first_failure_->wait_status,
-        .lines = plan.log_file.empty() ? console_->last_lines(plan.rank) : last_lines_of_file(plan.log_file),
-        .log_file = plan.log_file.string(),
-        .is_on_console = inherits_output(plan)};
-    console_->say(describe_failure(failure, {oom_kills_before_, read_oom_kills("/"), shared_memory_bytes()}));
-  } else if (received_signal_ != 0) {
-    console_->say(concat("deepspeed: got SIG", sigabbrev_np(received_signal_), ", all ranks were ended.\n"));
-  }
-  if (state_ != State::kRunning && has_children_) {
-    std::string pids;
-    for (const pid_t pid : descendants_of(::getpid())) pids += concat(" ", pid);
-    console_->say(concat("deepspeed: these processes do not end on SIGKILL (stuck in the kernel?):", pids, "\n"));
-  }
+void Supervisor::say_what_is_stuck() {
+  std::string pids;
+  for (const pid_t pid : descendants_of(::getpid())) pids += concat(" ", pid);
+  overseer_.say(concat("deepspeed: these processes do not end on SIGKILL (stuck in the kernel?):", pids, "\n"));
+}
+
+Failure Supervisor::failure_of(const Rank& rank) {
+  const RankPlan& plan = *rank.plan;
+  streams_.take_all_of(plan.rank);
+  return {.rank = plan.rank,
+          .local_rank = plan.local_rank,
+          .world_size = plan_.world_size,
+          .host = host_name_,
+          .pid = rank.pid,
+          .command = plan.command,
+          .wait_status = rank.wait_status,
+          .ended_by = describe_exit(rank.wait_status, {oom_kills_before_, read_oom_kills("/"), shared_memory_bytes()}),
+          .lines = plan.log_file.empty() ? streams_.last_lines(plan.rank) : last_lines_of_file(plan.log_file),
+          .log_file = plan.log_file.string(),
+          .is_on_console = inherits_output(plan)};
 }
 
 }  // namespace deepspeed::launcher

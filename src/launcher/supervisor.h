@@ -9,9 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "launcher/console.h"
 #include "launcher/failure_report.h"
 #include "launcher/launch_plan.h"
+#include "launcher/overseer.h"
+#include "launcher/rank_streams.h"
 #include "launcher/signal_inbox.h"
 
 namespace deepspeed::launcher {
@@ -23,15 +24,23 @@ namespace deepspeed::launcher {
 /// signal (the same one within 0.3 s is its echo). SIGUSR1 and SIGUSR2 are for the ranks and go to them alone. The
 /// launcher is a child subreaper, so a grandchild whose parent is gone becomes its child: when it has no children left,
 /// nothing of the launch is left. If all ranks succeed, processes that they left running on purpose stay. If the
-/// launcher itself is killed, the kernel kills the ranks. One thread, the main one.
+/// launcher itself is killed, the kernel kills the ranks. An overseer that says that the launch is over elsewhere
+/// counts as a failure here, without a block about it. One thread, the main one.
 class Supervisor {
  public:
-  Supervisor(const LaunchPlan& plan, std::string host_name);
+  /// How a launch ended on this host.
+  struct Result {
+    int exit_code = 0;  ///< 0, the first failing rank's, or 128 + signal
+    int signal = 0;     ///< that ended the launch; 0: none
+  };
+
+  /// Borrows both. From here on signals are taken, and every orphan of a descendant becomes our child.
+  Supervisor(const LaunchPlan& plan, std::string host_name, Overseer& overseer);
   ~Supervisor();
 
-  /// Returns the exit code of the launch: 0, the first failing rank's, or 128 + signal. Throws IoError where a rank
-  /// cannot be started; ranks that did start are gone then.
-  int run();
+  /// Returns when all ranks are gone and their output is with the overseer. Throws IoError where a rank cannot be
+  /// started; ranks that did start are gone then.
+  Result run();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -49,9 +58,11 @@ class Supervisor {
   bool shares_terminal() const;
 
   void wait_for_events();
-  int poll_timeout_ms() const;
+  Clock::time_point wake_at() const;
   void take_signals();
   void take_signal(const ReceivedSignal& signal);
+  void take_demands();
+  void take_demand(const Demand& demand);
   void suspend_together();
   void reap();
   void note_failures(const std::vector<Rank*>& ended);
@@ -63,13 +74,15 @@ class Supervisor {
   void signal_ranks(int signal);
   void check_deadline();
   void say_what_is_waited_for();
-  void report();
+  void say_what_is_stuck();
+  Failure failure_of(const Rank& rank);
 
   const LaunchPlan& plan_;
   std::string host_name_;
+  Overseer& overseer_;
   std::optional<OomKills> oom_kills_before_;
   std::unique_ptr<SignalInbox> signals_;
-  std::unique_ptr<Console> console_;
+  RankStreams streams_;
   std::vector<Rank> ranks_;
 
   State state_ = State::kRunning;

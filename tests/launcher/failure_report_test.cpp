@@ -48,17 +48,18 @@ TEST(FailureReport, BlockSaysWhoWhereAndWhat) {
                   .host = "node1",
                   .pid = 77,
                   .command = {"train", "a b"},
-                  .wait_status = exited(3)};
+                  .wait_status = exited(3),
+                  .ended_by = describe_exit(exited(3), {})};
   failure.lines = {"first", "second"};
-  const std::string text = describe_failure(failure, {});
+  const std::string text = describe_failure(failure);
   for (const char* part : {"rank 5 failed first", "5 of 8, local rank 1", "node1", "77", "train 'a b'", "exit code 3",
                            "    | first\n    | second\n"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   failure.lines.clear();
-  EXPECT_THAT(describe_failure(failure, {}), HasSubstr("It printed nothing."));
+  EXPECT_THAT(describe_failure(failure), HasSubstr("It printed nothing."));
   failure.is_on_console = true;
-  EXPECT_THAT(describe_failure(failure, {}), Not(HasSubstr("It printed nothing.")));
+  EXPECT_THAT(describe_failure(failure), Not(HasSubstr("It printed nothing.")));
 }
 
 TEST(FailureReport, CommandsAreQuotedSoThatTheyCanBePasted) {

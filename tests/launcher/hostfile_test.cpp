@@ -40,6 +40,23 @@ TEST(Hostfile, BadLineIsShownWithItsNumber) {
   EXPECT_THAT(error_of([] { parse_hostfile("a slots=99999999999", "f"); }), HasSubstr("slots=99999999999"));
 }
 
+TEST(Hostfile, ErrorsNameLineAndColumn) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"a slots=2\n  b gpus=2\n", "f line 2, column 5: "}, {"a slots=x\n", "f line 1, column 9: "},
+      {"\n\na  slots=2x\n", "f line 3, column 11: "},      {"lonely\n", "f line 1, column 7: "},
+      {"a;reboot slots=1\n", "f line 1, column 2: "},      {"-oProxyCommand=x slots=1\n", "f line 1, column 15: "},
+      {" -ovisual slots=1\n", "f line 1, column 2: "},     {"$(id) slots=1\n", "f line 1, column 1: "},
+      {"a slots=1\na slots=1\n", "f line 2, column 1: "},  {"a slots=\n", "f line 1, column 9: "},
+  };
+  for (const auto& [text, where] : cases) {
+    EXPECT_THAT(error_of([&] { parse_hostfile(text, "f"); }), HasSubstr(where)) << text;
+  }
+}
+
+TEST(Hostfile, AddressesAndUsersAreHosts) {
+  EXPECT_EQ(parse_hostfile("me@node-1.lan slots=1 # mine\n10.0.0.1 slots=2#two\nfd00::1 slots=1\n", "f").size(), 3u);
+}
+
 TEST(Hostfile, HostNamedTwiceAndNoHostAreErrors) {
   EXPECT_THAT(error_of([] { parse_hostfile("a slots=2\na slots=1\n", "f"); }), HasSubstr("\"a\" stands there twice"));
   EXPECT_THAT(error_of([] { parse_hostfile("# nothing\n", "f"); }), HasSubstr("names no host"));

@@ -28,7 +28,12 @@ class LaunchPlanTest : public ::testing::Test {
     inputs.timestamp = "20260102030405";
   }
 
-  LaunchPlan plan() const { return plan_launch(options, inputs); }
+  LaunchPlan plan() const {
+    PlanInputs all = inputs;
+    all.hosts = hosts();
+    return plan_launch(options, all);
+  }
+  std::vector<Host> hosts() const { return choose_hosts(options, inputs); }
 
   std::map<std::string, std::string> environment_of(int rank) const {
     const LaunchPlan launch = plan();
@@ -185,20 +190,39 @@ TEST_F(LaunchPlanTest, LogFilesCarryTimeAndRank) {
   EXPECT_EQ(plan().ranks[1].log_file, "logs/20260102030405_rank1.log");
 }
 
-TEST_F(LaunchPlanTest, HostfileOfThisHostWorksUnderAnyOfItsNames) {
-  inputs.hostfile_text = "10.0.0.1 slots=3\n";
-  EXPECT_THAT(plan().ranks, SizeIs(3));
-  inputs.hostfile_text = "here slots=1\n";
-  EXPECT_THAT(plan().ranks, SizeIs(1));
+TEST_F(LaunchPlanTest, RanksOfALaterHostFollowThoseOfTheFirst) {
+  inputs.hostfile_text = "a slots=3\nhere slots=2\n";
+  inputs.hosts = hosts();
+  inputs.host_index = 1;
+  const LaunchPlan launch = plan_launch(options, inputs);
+  ASSERT_THAT(launch.ranks, SizeIs(2));
+  const std::map<std::string, std::string> environment(launch.ranks[1].environment.begin(),
+                                                       launch.ranks[1].environment.end());
+  for (const auto& [name, value] : std::map<std::string, std::string>{{"RANK", "4"},
+                                                                      {"WORLD_SIZE", "5"},
+                                                                      {"LOCAL_RANK", "1"},
+                                                                      {"LOCAL_SIZE", "2"},
+                                                                      {"CROSS_RANK", "1"},
+                                                                      {"CROSS_SIZE", "2"}}) {
+    EXPECT_EQ(environment.at(name), value) << name;
+  }
 }
 
-TEST_F(LaunchPlanTest, AnotherHostIsNeverReplacedByThisOne) {
-  inputs.hostfile_text = "elsewhere slots=2\n";
-  EXPECT_THAT(error<NotSupported>(), HasSubstr("host \"elsewhere\" is not this machine (here)"));
-  inputs.hostfile_text = "here slots=2\nelsewhere slots=2\n";
-  EXPECT_THAT(error<NotSupported>(), HasSubstr("elsewhere"));
-  options.include = "here";
-  EXPECT_THAT(plan().ranks, SizeIs(2));
+TEST_F(LaunchPlanTest, NumNodesTakesTheFirstHosts) {
+  inputs.hostfile_text = "a slots=1\nb slots=1\nc slots=1\n";
+  options.several_hosts.num_nodes = 2;
+  EXPECT_THAT(hosts(), ElementsAre(Host{"a", {0}}, Host{"b", {0}}));
+  options.several_hosts.num_nodes = 4;
+  EXPECT_THAT(error<ValueError>(), HasSubstr("--num_nodes 4: hosts has 3 hosts"));
+  inputs.hostfile_text.reset();
+  EXPECT_THAT(error<ValueError>(), HasSubstr("--hostfile FILE"));
+}
+
+TEST_F(LaunchPlanTest, HostsStartedByHandNeedNoHostfile) {
+  options.several_hosts.num_nodes = 3;
+  options.several_hosts.no_ssh = true;
+  options.num_gpus = 2;
+  EXPECT_THAT(hosts(), ElementsAre(Host{"node0", {0, 1}}, Host{"node1", {0, 1}}, Host{"node2", {0, 1}}));
 }
 
 TEST_F(LaunchPlanTest, NumGpusReplacesTheSlotsOfTheHostfile) {
@@ -208,7 +232,7 @@ TEST_F(LaunchPlanTest, NumGpusReplacesTheSlotsOfTheHostfile) {
 }
 
 TEST_F(LaunchPlanTest, MasterAddressIsPassedOn) {
-  options.master_addr = "10.0.0.1";
+  inputs.master_addr = "10.0.0.1";
   EXPECT_EQ(environment_of(0)["MASTER_ADDR"], "10.0.0.1");
 }
 

@@ -363,6 +363,8 @@ INSTANTIATE_TEST_SUITE_P(Calls, LauncherErrorTest,
                          ::testing::Values(BadCall{{"--num_gups", "2", "x.py"}, "did you mean --num_gpus?"},
                                            BadCall{{"--hostfile", "/no/hosts", "/bin/true"}, "--hostfile /no/hosts"},
                                            BadCall{{"--num_nodes", "2", "/bin/true"}, "--num_nodes 2"},
+                                           BadCall{{"--node_rank", "1", "/bin/true"}, "it needs --no_ssh"},
+                                           BadCall{{"--no_ssh", "--num_gpus", "1", "/bin/true"}, "--node_rank: got -1"},
                                            BadCall{{"no_such.py"}, "no script no_such.py"},
                                            BadCall{{"--include", "elsewhere:0", "/bin/true"}, "no host \"elsewhere\""},
                                            BadCall{{}, "no script was given"}));

@@ -26,6 +26,12 @@ TEST_F(OutputMergerTest, EveryLineCarriesItsRank) {
   EXPECT_EQ(taken(), "[rank 1] hello\n[rank 0] \n");
 }
 
+TEST_F(OutputMergerTest, OnSeveralHostsEveryLineCarriesItsHostToo) {
+  auto merger = make({.host_of_rank = {"a", "10.0.0.2"}});
+  merger.write({1}, {"hello", LineEnd::kNewline});
+  EXPECT_EQ(taken(), "[10.0.0.2:1] hello\n");
+}
+
 TEST_F(OutputMergerTest, InAFileABarKeepsItsReturnsAndOthersStartOnANewLine) {
   auto merger = make({});
   merger.write({0}, {"1%", LineEnd::kReturn});

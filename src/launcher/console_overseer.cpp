@@ -1,0 +1,23 @@
+#include "launcher/console_overseer.h"
+
+#include <unistd.h>
+
+#include <cstring>
+
+#include "deepspeed/error.h"
+
+namespace deepspeed::launcher {
+
+ConsoleOverseer::ConsoleOverseer(int live_rank) : console_(STDOUT_FILENO, STDERR_FILENO, live_rank) {}
+
+void ConsoleOverseer::finish(int signal) {
+  console_.finish_lines();
+  if (failure_) {
+    console_.say(describe_failure(*failure_));
+  } else if (signal != 0) {
+    console_.say(concat("deepspeed: got SIG", sigabbrev_np(signal), ", all ranks were ended.\n"));
+  }
+  console_.flush();
+}
+
+}  // namespace deepspeed::launcher

@@ -1,0 +1,31 @@
+// The user in front of a launch on one host: a console, and no demands but signals.
+#pragma once
+
+#include <optional>
+
+#include "launcher/console.h"
+#include "launcher/overseer.h"
+
+namespace deepspeed::launcher {
+
+class ConsoleOverseer final : public Overseer {
+ public:
+  explicit ConsoleOverseer(int live_rank);
+
+  LineSink& lines() override { return console_; }
+  bool has_user_streams() const override { return true; }
+  void add_watches(std::vector<Watch>& watches) override { console_.add_watches(watches); }
+  std::optional<Demand> next_demand() override { return std::nullopt; }
+  std::optional<Clock::time_point> wake_at() const override { return std::nullopt; }
+  void take_failure(const Failure& failure) override { failure_ = failure; }
+  void say(const std::string& text) override { console_.say(text); }
+
+  /// After the last rank: the block about the failure, or that `signal` (0: none) ended all, below all output.
+  void finish(int signal);
+
+ private:
+  Console console_;
+  std::optional<Failure> failure_;
+};
+
+}  // namespace deepspeed::launcher

@@ -1,0 +1,34 @@
+#include "launcher/runner.h"
+
+#include "deepspeed/error.h"
+
+namespace deepspeed::launcher {
+namespace {
+
+bool is_this_host(const std::string& name, const Machine& machine) { return machine.names.count(name) == 1; }
+
+Runner by_hand(const SeveralHostsOptions& options, size_t num_hosts) {
+  DS_CHECK(options.node_rank >= 0 && static_cast<size_t>(options.node_rank) < num_hosts, ValueError,
+           "[launcher] --no_ssh: --node_rank: got ", options.node_rank, ", expected this host's number, 0 to ",
+           num_hosts - 1, ". The same command is started on each host, with a number of its own.");
+  return Runner::kByHand;
+}
+
+}  // namespace
+
+Runner choose_runner(const Options& options, const std::vector<Host>& hosts, const Machine& machine) {
+  const SeveralHostsOptions& several = options.several_hosts;
+  if (several.no_ssh) return by_hand(several, hosts.size());
+  DS_CHECK(several.node_rank == -1, ValueError, "[launcher] --node_rank ", several.node_rank,
+           " is for hosts on which the command is started by hand: it needs --no_ssh.");
+  const bool is_one = hosts.size() == 1 && !several.force_multi;
+  const std::string& name = several.launcher;
+  if (name == "local") return is_one ? Runner::kHere : Runner::kLocalAgents;
+  if (is_one && is_this_host(hosts.front().name, machine)) return Runner::kHere;
+  DS_CHECK(name.empty() || name == "ssh", NotSupported, "[launcher] --launcher ", name,
+           ": this version starts ranks on several hosts over ssh (the default) or with `--launcher local`; ", name,
+           " comes later. Leave the flag out: ssh needs no other program.");
+  return Runner::kSsh;
+}
+
+}  // namespace deepspeed::launcher

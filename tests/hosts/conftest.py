@@ -1,0 +1,35 @@
+import pytest
+
+import network as network_module
+from launch import Launch, write_script
+
+NUM_HOSTS = 3
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    reason = network_module.why_not()
+    if reason:
+        pytest.skip(f"no hosts to launch on: {reason}")
+    hosts = network_module.Network(tmp_path_factory.mktemp("network"), NUM_HOSTS)
+    yield hosts
+    hosts.close()
+
+
+@pytest.fixture
+def start(network, tmp_path):
+    """start(body, *flags): ranks that run `body` as a shell script, on two ranks of host1, one each of host2 and host3."""
+    (tmp_path / "hostfile.txt").write_text("host1 slots=2\nhost2 slots=1\nhost3 slots=1\n", encoding="utf-8")
+    launches = []
+
+    def start_launch(body, *flags, arguments=(), hostfile="hostfile.txt", **options):
+        write_script(tmp_path / "rank.sh", body)
+        words = [f"--hostfile={hostfile}", "--launcher_args", f"-F {network.ssh_config}", *flags, "--no_python",
+                 "--no_local_rank", "./rank.sh", *arguments]
+        launches.append(Launch(network, tmp_path, *words, **options))
+        return launches[-1]
+
+    yield start_launch
+    for launch in launches:
+        launch.kill()
+        launch.wait()

@@ -1,0 +1,129 @@
+"""Hosts for tests: network namespaces on one bridge, with a real sshd in each.
+
+All of it lives in namespaces and a folder of its own, with keys made for the test. Files and process numbers are shared
+by all hosts.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+
+SSH_PORT = 2222
+SUBNET = "10.77.0"
+HEAD = 0  # the host that has the bridge: where a user would sit
+
+
+def why_not():
+    """A sentence where this machine cannot play hosts; None where it can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for program in ("ip", "ssh", "ssh-keygen"):
+        if shutil.which(program) is None:
+            return f"there is no {program} (apt-get install iproute2 openssh-client)"
+    if sshd_path() is None:
+        return "there is no sshd (apt-get install openssh-server)"
+    name = f"ds{os.getpid()}try"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        return f"network namespaces are not allowed here: {tried.stderr.strip()}"
+    tried = subprocess.run(["ip", "-n", name, "link", "add", "br0", "type", "bridge"], capture_output=True, text=True,
+                           check=False)
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return None if tried.returncode == 0 else f"no bridges here: {tried.stderr.strip()}"
+
+
+def sshd_path():
+    return shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+
+
+def ip(*words):
+    subprocess.run(["ip", *map(str, words)], check=True)
+
+
+class Network:
+    """`num_hosts` hosts called host1, host2 ..., and a head without sshd.
+
+    On the head they are node1, node2 ... too, for commands that are given no ssh configuration: `ip netns exec` lays
+    what is in /etc/netns/NAME over /etc.
+    """
+
+    def __init__(self, folder, num_hosts):
+        self.folder = pathlib.Path(folder)
+        self.numbers = range(1, num_hosts + 1)
+        self._daemons = []
+        for number in (HEAD, *self.numbers):
+            ip("netns", "add", self.namespace(number))
+            ip("-n", self.namespace(number), "link", "set", "lo", "up")
+        head = self.namespace(HEAD)
+        ip("-n", head, "link", "add", "br0", "type", "bridge")
+        ip("-n", head, "addr", "add", f"{SUBNET}.100/24", "dev", "br0")
+        ip("-n", head, "link", "set", "br0", "up")
+        for number in self.numbers:
+            self._plug_in(number)
+        self._make_keys()
+        for number in self.numbers:
+            self._start_sshd(number)
+
+    def namespace(self, number):
+        return f"ds{os.getpid()}h{number}"
+
+    def address(self, number):
+        return f"{SUBNET}.{number}"
+
+    def command(self, number, *words):
+        """Words that run `words` on that host."""
+        return ["ip", "netns", "exec", self.namespace(number), *map(str, words)]
+
+    def set_link(self, number, state):
+        """The cable of that host: "up" or "down"."""
+        ip("-n", self.namespace(HEAD), "link", "set", f"port{number}", state)
+
+    @property
+    def ssh_config(self):
+        return self.folder / "ssh_config"
+
+    @property
+    def _etc(self):
+        return pathlib.Path("/etc/netns") / self.namespace(HEAD)
+
+    def close(self):
+        shutil.rmtree(self._etc, ignore_errors=True)
+        for daemon in self._daemons:
+            daemon.kill()
+            daemon.wait()
+        for number in (HEAD, *self.numbers):
+            subprocess.run(["ip", "netns", "del", self.namespace(number)], check=False)
+
+    def _plug_in(self, number):
+        head, host = self.namespace(HEAD), self.namespace(number)
+        ip("-n", head, "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", host)
+        ip("-n", head, "link", "set", f"port{number}", "master", "br0", "up")
+        ip("-n", host, "addr", "add", f"{self.address(number)}/24", "dev", "eth0")
+        ip("-n", host, "link", "set", "eth0", "up")
+
+    def _make_keys(self):
+        for name in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name], check=True)
+        shutil.copy(self.folder / "user_key.pub", self.folder / "authorized_keys")
+        common = (f"  Port {SSH_PORT}\n  IdentityFile {self.folder}/user_key\n  IdentitiesOnly yes\n"
+                  "  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n")
+        names = "".join(f"Host host{n}\n  HostName {self.address(n)}\n" for n in self.numbers)
+        self.ssh_config.write_text(f"{names}Host *\n{common}", encoding="utf-8")
+        (self._etc / "ssh").mkdir(parents=True)
+        (self._etc / "ssh/ssh_config").write_text(f"Host node*\n{common}", encoding="utf-8")
+        (self._etc / "hosts").write_text(
+            "127.0.0.1 localhost\n" + "".join(f"{self.address(n)} node{n}\n" for n in self.numbers), encoding="utf-8")
+        (self.folder / "sshd_config").write_text(
+            f"Port {SSH_PORT}\nHostKey {self.folder}/host_key\nAuthorizedKeysFile {self.folder}/authorized_keys\n"
+            "StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n",
+            encoding="utf-8")
+
+    def _start_sshd(self, number):
+        pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it
+        daemon = subprocess.Popen(self.command(number, sshd_path(), "-D", "-e", "-f", self.folder / "sshd_config"),
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self._daemons.append(daemon)
+        for line in daemon.stderr:
+            if "Server listening on 0.0.0.0" in line:
+                return
+        raise RuntimeError(f"sshd of host{number} ended with {daemon.wait()}")

@@ -1,0 +1,73 @@
+#include "launcher/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "deepspeed/error.h"
+
+namespace deepspeed::launcher {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RunnerTest : public ::testing::Test {
+ protected:
+  RunnerTest() { machine.names = {"localhost", "here"}; }
+  Runner chosen(const std::vector<Host>& hosts) const { return choose_runner(options, hosts, machine); }
+  template <class Type>
+  std::string error(const std::vector<Host>& hosts) const {
+    try {
+      chosen(hosts);
+    } catch (const Type& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  Machine machine;
+  Options options;
+  SeveralHostsOptions& several = options.several_hosts;
+  const std::vector<Host> here = {{"here", {0}}};
+  const std::vector<Host> there = {{"there", {0}}};
+  const std::vector<Host> two = {{"here", {0}}, {"there", {0}}};
+};
+
+TEST_F(RunnerTest, OneHostThatIsThisOneNeedsNoSsh) {
+  EXPECT_EQ(chosen(here), Runner::kHere);
+  several.launcher = "pdsh";  // what old command lines say
+  EXPECT_EQ(chosen(here), Runner::kHere);
+}
+
+TEST_F(RunnerTest, OtherHostsAreReachedOverSshAndNeverReplacedByThisOne) {
+  EXPECT_EQ(chosen(there), Runner::kSsh);
+  EXPECT_EQ(chosen(two), Runner::kSsh);
+  several.force_multi = true;
+  EXPECT_EQ(chosen(here), Runner::kSsh);
+}
+
+TEST_F(RunnerTest, LocalPlaysAllHostsOnThisOne) {
+  several.launcher = "local";
+  EXPECT_EQ(chosen(two), Runner::kLocalAgents);
+  EXPECT_EQ(chosen(there), Runner::kHere);
+}
+
+TEST_F(RunnerTest, RunnersThatHaveNotLandedAreNamed) {
+  for (const char* name : {"pdsh", "slurm", "openmpi", "mpich", "impi", "mvapich", "typo"}) {
+    several.launcher = name;
+    EXPECT_THAT(error<NotSupported>(two), HasSubstr(std::string("--launcher ") + name));
+  }
+}
+
+TEST_F(RunnerTest, ByHandNeedsANodeRankAndItNeedsByHand) {
+  several.no_ssh = true;
+  EXPECT_THAT(error<ValueError>(two), HasSubstr("--node_rank: got -1, expected this host's number, 0 to 1"));
+  several.node_rank = 2;
+  EXPECT_THAT(error<ValueError>(two), HasSubstr("got 2"));
+  several.node_rank = 1;
+  EXPECT_EQ(chosen(two), Runner::kByHand);
+  several.no_ssh = false;
+  EXPECT_THAT(error<ValueError>(two), HasSubstr("it needs --no_ssh"));
+}
+
+}  // namespace
+}  // namespace deepspeed::launcher
