@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "deepspeed/error.h"
+#include "kernels/copy_kernels.h"
 #include "transport/combine.h"
 
 namespace deepspeed::transport {
@@ -124,7 +125,7 @@ void CollectiveRun::copy_arrival(int peer, const Descriptor& descriptor) {
   DS_CHECK(state.arrival < arrivals.size() && state.arrived_bytes + descriptor.bytes <= arrivals[state.arrival].bytes,
            CommError, "rank ", peer, " sent more than expected in: ", operation_->line);
   const Arrival& arrival = arrivals[state.arrival];
-  std::memcpy(arrival.to + state.arrived_bytes, group_.data_of(peer, descriptor), descriptor.bytes);
+  kernels::copy_bytes(arrival.to + state.arrived_bytes, group_.data_of(peer, descriptor), descriptor.bytes);
   state.arrived_bytes += descriptor.bytes;
   if (state.arrived_bytes == arrival.bytes) {
     ++state.arrival;

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <complex>
-#include <cstring>
 #include <optional>
 #include <type_traits>
 
 #include "deepspeed/error.h"
 #include "kernels/accumulate_kernels.h"
+#include "kernels/copy_kernels.h"
 #include "kernels/element.h"
 #include "kernels/rank_sum_kernels.h"
 
@@ -181,7 +181,7 @@ void check_reduction(Element element, Reduction reduction) {
 
 void convert(std::byte* to, Element wire, const std::byte* from, Element element, int64_t numel) {
   if (wire == element) {
-    std::memcpy(to, from, static_cast<size_t>(numel * element_bytes(element)));
+    kernels::copy_bytes(to, from, numel * element_bytes(element));
     return;
   }
   const auto narrow = floating(wire);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "deepspeed/error.h"
+#include "kernels/copy_kernels.h"
 
 namespace deepspeed::transport {
 
@@ -41,7 +42,7 @@ bool Messages::send_chunk(int peer, std::vector<Finished>& finished) {
   const int64_t bytes = std::min(layout.message_chunk_bytes, sending.send.bytes - sending.sent);
   const int64_t offset = static_cast<int64_t>(position % chunks) * layout.message_chunk_bytes;
   if (bytes > 0) {
-    std::memcpy(group_.message_staging(peer) + offset, sending.send.data + sending.sent, static_cast<size_t>(bytes));
+    kernels::copy_bytes(group_.message_staging(peer) + offset, sending.send.data + sending.sent, bytes);
   }
   queue.entries[position % Queue::kEntries] = {.operation = sending.send.tag,
                                                .offset = static_cast<uint64_t>(offset),
@@ -105,7 +106,7 @@ bool Messages::take_chunk(int peer, std::vector<Finished>& finished) {
   Incoming& message = *state.incoming;
   std::byte* const to = message.kept.empty() && message.asked ? message.asked->receive.to : message.kept.data();
   if (descriptor.bytes > 0) {
-    std::memcpy(to + message.arrived, group_.message_data_of(peer, descriptor), descriptor.bytes);
+    kernels::copy_bytes(to + message.arrived, group_.message_data_of(peer, descriptor), descriptor.bytes);
   }
   message.arrived += descriptor.bytes;
   queue.consumed.store(position + 1, std::memory_order_seq_cst);

@@ -1,0 +1,46 @@
+// Copies in vectors, for every instruction set in simd_targets.h.
+#include "kernels/copy_kernels.h"
+
+#include <cstring>
+
+#include "kernels/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/copy_cpu.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace deepspeed::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+void copy_bytes(void* to, const void* from, int64_t bytes) {
+  const hn::ScalableTag<uint8_t> d;
+  const auto step = static_cast<int64_t>(hn::Lanes(d));
+  auto* const target = static_cast<uint8_t*>(to);
+  const auto* const source = static_cast<const uint8_t*>(from);
+  int64_t i = 0;
+  for (; i + 4 * step <= bytes; i += 4 * step) {
+    const auto a = hn::LoadU(d, source + i);
+    const auto b = hn::LoadU(d, source + i + step);
+    const auto c = hn::LoadU(d, source + i + 2 * step);
+    const auto e = hn::LoadU(d, source + i + 3 * step);
+    hn::StoreU(a, d, target + i);
+    hn::StoreU(b, d, target + i + step);
+    hn::StoreU(c, d, target + i + 2 * step);
+    hn::StoreU(e, d, target + i + 3 * step);
+  }
+  if (i < bytes) std::memcpy(target + i, source + i, static_cast<size_t>(bytes - i));
+}
+
+}  // namespace deepspeed::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace deepspeed::kernels {
+
+HWY_EXPORT(copy_bytes);
+void copy_bytes(void* to, const void* from, int64_t bytes) { HWY_DYNAMIC_DISPATCH(copy_bytes)(to, from, bytes); }
+
+}  // namespace deepspeed::kernels
+#endif
