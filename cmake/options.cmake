@@ -8,4 +8,4 @@ set(DS_SANITIZE "" CACHE STRING "Sanitizer list for -fsanitize=, e.g. address,un
 set(DS_DEPS_DIR "${CMAKE_SOURCE_DIR}/.deps" CACHE PATH "Where scripts/setup put third-party headers and libraries")
 
 # All parts, lowest layer first; a shorter list configures faster while one part is worked on.
-set(DS_PART_LIST core config kernels io plan tensor comm precision optim checkpoint zero engine launcher CACHE STRING "The parts to build")
+set(DS_PART_LIST core config monitor kernels io plan tensor comm precision optim checkpoint zero engine launcher CACHE STRING "The parts to build")
