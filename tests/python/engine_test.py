@@ -16,6 +16,7 @@ NAMES = (
     "engine_surface",
     "lifetime",
     "mixture",
+    "trace",
     "waiting",
     "zero3",
     "zero_interface",
