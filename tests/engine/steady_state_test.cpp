@@ -13,7 +13,7 @@ namespace {
 
 namespace nn = torch::nn;
 
-struct Setup {
+struct EngineSetup {
   int stage = 0;
   bool bf16 = false;
   int accumulation = 1;
@@ -26,7 +26,7 @@ nn::Sequential make_model() {
   return nn::Sequential(nn::Linear(32, 700), nn::Linear(700, 700), nn::Linear(700, 96), nn::Linear(96, 1));
 }
 
-std::string config_text(const Setup& setup) {
+std::string config_text(const EngineSetup& setup) {
   return concat(R"({"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": )", setup.accumulation,
                 R"(, "optimizer": {"type": ")", setup.optimizer, R"(", "params": {"lr": 0.001}}, "bf16": {"enabled": )",
                 setup.bf16 ? "true" : "false", R"(}, "gradient_clipping": 1.0, "wall_clock_breakdown": )",
@@ -37,7 +37,7 @@ std::string config_text(const Setup& setup) {
 at::Tensor loss_of(nn::Sequential& model, const at::Tensor& x) { return model->forward(x).sum(); }
 
 /// What the micro-batches of one step allocate without an engine.
-int64_t plain_allocations(const CountingAllocator& counting, const Setup& setup, const at::Tensor& x) {
+int64_t plain_allocations(const CountingAllocator& counting, const EngineSetup& setup, const at::Tensor& x) {
   nn::Sequential model = make_model();
   if (setup.bf16) model->to(at::kBFloat16);
   const auto step = [&] {
@@ -52,7 +52,7 @@ int64_t plain_allocations(const CountingAllocator& counting, const Setup& setup,
   return counting.count() - before;
 }
 
-int64_t engine_allocations(const CountingAllocator& counting, const Setup& setup, const at::Tensor& x,
+int64_t engine_allocations(const CountingAllocator& counting, const EngineSetup& setup, const at::Tensor& x,
                            RankContext& context) {
   nn::Sequential model = make_model();
   detail::TrainingEngine engine(detail::describe(*model, {}), config_text(setup), context.shared_group(),
@@ -84,7 +84,7 @@ TEST(SteadyState, AStepAllocatesWhatTorchsOwnForwardAndBackwardDo) {
         for (const int accumulation : {1, 2}) {
           for (const char* optimizer : {"AdamW", "Lamb"}) {
             for (const bool traced : {false, true}) {
-              const Setup setup{stage, bf16, accumulation, optimizer, traced};
+              const EngineSetup setup{stage, bf16, accumulation, optimizer, traced};
               EXPECT_EQ(engine_allocations(counting, setup, x, context), plain_allocations(counting, setup, x))
                   << "stage " << stage << (bf16 ? ", bf16, " : ", fp32, ") << accumulation << " micro-batches, "
                   << optimizer << (traced ? ", traced" : "");
