@@ -54,6 +54,7 @@ class DS_API EngineBase {
   /// Gradients of `loss`, divided by gradient_accumulation_steps, reduced over the ranks when their time has come.
   void backward(const at::Tensor& loss);
   /// At the end of each accumulation: clips, steps, gathers. Otherwise only counts. True where the optimizer stepped.
+  /// Rank 0 prints what wall_clock_breakdown asks for.
   bool step();
 
   /// Forgets gradients that another engine's backward through this model left (a GAN's discriminator), before this
@@ -84,6 +85,7 @@ class DS_API EngineBase {
 
  protected:
   void begin_forward();
+  void end_forward();
 
  private:
   const torch::nn::Module& module_;
@@ -99,13 +101,21 @@ class Engine final : public EngineBase {
 
   template <class... Arguments>
   auto forward(Arguments&&... arguments) {
-    begin_forward();
+    const ForwardScope scope(*this);
     return model_->forward(std::forward<Arguments>(arguments)...);
   }
 
   Model& module() { return model_; }
 
  private:
+  struct ForwardScope {
+    explicit ForwardScope(Engine& engine) : engine(engine) { engine.begin_forward(); }
+    ~ForwardScope() { engine.end_forward(); }
+    ForwardScope(const ForwardScope&) = delete;
+    ForwardScope& operator=(const ForwardScope&) = delete;
+    Engine& engine;
+  };
+
   Model model_;
 };
 

@@ -55,7 +55,8 @@ void bind_training_engine(py::module_& module) {
 
   py::class_<detail::StepOutcome>(module, "StepOutcome")
       .def_readonly("at_boundary", &detail::StepOutcome::at_boundary)
-      .def_readonly("applied", &detail::StepOutcome::applied);
+      .def_readonly("applied", &detail::StepOutcome::applied)
+      .def_readonly("report", &detail::StepOutcome::report);
 
   py::class_<detail::Progress>(module, "Progress")
       .def(py::init<>())
@@ -97,6 +98,8 @@ void bind_training_engine(py::module_& module) {
            }),
            py::arg("model"), py::arg("config"), py::arg("data_group"), py::arg("gather_group") = py::none())
       .def("before_forward", &TrainingEngine::before_forward, py::arg("module"), release_gil())
+      .def("after_forward", &TrainingEngine::after_forward)
+      .def("wants_forward_end", &TrainingEngine::wants_forward_end)
       .def("wants_module_events", &TrainingEngine::wants_module_events)
       .def("loss_scale", &TrainingEngine::loss_scale)
       .def("backward", &TrainingEngine::backward, py::arg("loss"), py::arg("retain_graph"), py::arg("scale_wrt_gas"),

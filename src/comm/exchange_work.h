@@ -6,11 +6,13 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "comm/wait_watch.h"
 #include "comm/work.h"
+#include "core/trace.h"
 
 namespace deepspeed::comm {
 
@@ -36,8 +38,13 @@ class ExchangeWork final : public WorkState {
     const std::lock_guard lock(mutex_);
     return done_;
   }
+  std::optional<int64_t> done_at_ns() override {
+    const std::lock_guard lock(mutex_);
+    return done_ ? std::optional(done_at_ns_) : std::nullopt;
+  }
   void finish(std::exception_ptr error) {
     const std::lock_guard lock(mutex_);
+    done_at_ns_ = core::steady_now_ns();
     done_ = true;
     error_ = std::move(error);
     changed_.notify_all();
@@ -51,6 +58,7 @@ class ExchangeWork final : public WorkState {
   std::mutex mutex_;  // guards the next ones
   std::condition_variable changed_;
   bool done_ = false;
+  int64_t done_at_ns_ = 0;
   std::exception_ptr error_;
 };
 

@@ -85,6 +85,10 @@ class SharedWork final : public WorkState {
     }
   }
   bool is_done() override { return shared_->exchange.is_finished(*pending_); }
+  std::optional<int64_t> done_at_ns() override {
+    if (!pending_->is_finished()) return std::nullopt;
+    return pending_->finished_at_ns();
+  }
 
  private:
   const std::shared_ptr<Shared> shared_;

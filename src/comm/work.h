@@ -1,7 +1,9 @@
 // A collective that was launched.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace deepspeed::comm {
 
@@ -12,6 +14,8 @@ class WorkState {
   virtual ~WorkState() = default;
   virtual void wait() = 0;
   virtual bool is_done() = 0;
+  /// By the steady clock, in nanoseconds; for timelines. Nothing: not done yet, or the transport does not know.
+  virtual std::optional<int64_t> done_at_ns() { return std::nullopt; }
 };
 
 /// Copyable handle; an empty one is done. The buffers of the collective must not be touched before wait() returns (on
@@ -24,6 +28,7 @@ class Work {
     if (state_) state_->wait();
   }
   bool is_done() { return !state_ || state_->is_done(); }
+  std::optional<int64_t> done_at_ns() { return state_ ? state_->done_at_ns() : std::nullopt; }
 
  private:
   std::shared_ptr<WorkState> state_;

@@ -63,6 +63,7 @@ Fields section_fields(Config& config) {
       section("flops_profiler", config.flops_profiler),
       section("comms_logger", config.comms_logger),
       section("timers", config.timers),
+      section("trace", config.trace),
       section("autotuning", config.autotuning),
       section("tensor_parallel", config.tensor_parallel),
       section("expert_parallel", config.expert_parallel),

@@ -76,6 +76,7 @@ struct Config {
   FlopsProfilerConfig flops_profiler;
   CommsLoggerConfig comms_logger;
   TimersConfig timers;
+  TraceConfig trace;
   AutotuningConfig autotuning;
   TensorParallelConfig tensor_parallel;
   ExpertParallelConfig expert_parallel;

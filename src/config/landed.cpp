@@ -200,8 +200,6 @@ const std::vector<NotLanded>& not_landed() {
       {"wandb.enabled", [](C c) { return c.wandb.enabled; }, kIgnored, "the W&B monitor", "Nothing is sent."},
       {"comet.enabled", [](C c) { return c.comet.enabled; }, kIgnored, "the Comet monitor", "Nothing is sent."},
       {"autotuning.enabled", [](C c) { return c.autotuning.enabled; }, kIgnored, "autotuning", "Nothing is tuned."},
-      {"wall_clock_breakdown", [](C c) { return c.wall_clock_breakdown; }, kIgnored, "the table of times",
-       "Nothing is printed."},
       {"memory_breakdown", [](C c) { return c.memory_breakdown; }, kIgnored, "the table of memory",
        "Nothing is printed."},
   };

@@ -61,4 +61,12 @@ Fields fields(ThroughputTimerConfig& config) {
 
 Fields fields(TimersConfig& config) { return {section("throughput", config.throughput)}; }
 
+Fields fields(TraceConfig& config) {
+  return {
+      field("enabled", config.enabled),
+      field("path", config.path),
+      field("steps", config.steps).items(2).at_least(1),
+  };
+}
+
 }  // namespace deepspeed::config

@@ -1,4 +1,5 @@
-// What is measured and where it goes: tensorboard, csv_monitor, wandb, comet, flops_profiler, comms_logger, timers.
+// What is measured and where it goes: tensorboard, csv_monitor, wandb, comet, flops_profiler, comms_logger, timers,
+// trace.
 #pragma once
 
 #include <cstdint>
@@ -63,6 +64,13 @@ struct TimersConfig {
   ThroughputTimerConfig throughput;
 };
 
+/// Ours: the timeline of some steps.
+struct TraceConfig {
+  bool enabled = false;
+  std::string path = "trace";        ///< folder; a file a rank
+  std::vector<int64_t> steps{3, 5};  ///< the first and the last to record, counted from 1
+};
+
 Fields fields(EventFileConfig& config);
 Fields fields(WandbConfig& config);
 Fields fields(CometConfig& config);
@@ -70,5 +78,6 @@ Fields fields(FlopsProfilerConfig& config);
 Fields fields(CommsLoggerConfig& config);
 Fields fields(ThroughputTimerConfig& config);
 Fields fields(TimersConfig& config);
+Fields fields(TraceConfig& config);
 
 }  // namespace deepspeed::config

@@ -148,6 +148,12 @@ void check_sections(Config& config) {
     from.fail("data_efficiency.data_routing.random_ltd.layer_token_lr_schedule.enabled",
               "got true, which is not supported, by DeepSpeed neither. Use false.");
   }
+  const TraceConfig& trace = config.trace;
+  if (trace.steps.front() > trace.steps.back()) {
+    from.fail("trace.steps", concat("got [", trace.steps.front(), ", ", trace.steps.back(),
+                                    "], expected the first step to record and then the last"));
+  }
+  if (trace.enabled && trace.path.empty()) from.fail("trace.path", "got \"\", expected a folder");
   if (config.vocabulary_size.value_or(0) % 8 != 0) {
     config.warnings.push_back(concat("vocabulary_size: ", *config.vocabulary_size,
                                      " is no multiple of 8; matrix products may be slower than with a padded one."));

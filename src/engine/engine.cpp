@@ -3,6 +3,7 @@
 
 #include <c10/util/Type.h>
 
+#include <iostream>
 #include <unordered_map>
 
 #include "deepspeed/error.h"
@@ -64,8 +65,13 @@ EngineBase::EngineBase(const torch::nn::Module& module, const std::string& confi
 EngineBase::~EngineBase() = default;
 
 void EngineBase::begin_forward() { core_->before_forward(0); }
+void EngineBase::end_forward() { core_->after_forward(); }
 void EngineBase::backward(const at::Tensor& loss) { core_->backward(loss, false, true); }
-bool EngineBase::step() { return core_->step({}).applied; }
+bool EngineBase::step() {
+  const detail::StepOutcome outcome = core_->step({});
+  if (!outcome.report.empty() && core_->rank() == 0) std::cout << outcome.report << std::endl;
+  return outcome.applied;
+}
 void EngineBase::zero_grad() { core_->zero_grad(); }
 bool EngineBase::is_gradient_accumulation_boundary() const { return core_->is_gradient_accumulation_boundary(); }
 std::optional<double> EngineBase::global_grad_norm() const { return core_->global_grad_norm(); }

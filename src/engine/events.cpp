@@ -30,9 +30,8 @@ void TrainingEngine::Impl::follow_requires_grad() {
   std::vector<bool> resting(parameters.size(), false);
   for (size_t index = 0; index < parameters.size(); ++index) {
     const bool has_room = lane_of(store->location(static_cast<int>(index))).plan.trainable;
-    const bool trains = info_of(index).trainable;
-    resting[index] = has_room && !trains;
-    changed = changed || (trains && !has_room) || (resting[index] && missed_step[index]);
+    resting[index] = has_room && !trains(index);
+    changed = changed || (trains(index) && !has_room) || (resting[index] && missed_step[index]);
   }
   if (changed) {
     core::log_info("[engine] parameters were frozen or unfrozen: laying out again");
@@ -47,7 +46,7 @@ void TrainingEngine::Impl::follow_requires_grad() {
 void TrainingEngine::Impl::wake_unfrozen() {
   std::vector<bool> resting = boundary_step->resting();
   for (size_t index = 0; index < parameters.size(); ++index) {
-    if (!parameters[index].tensor.requires_grad() || parameters[index].group < 0 || !has_optimizer()) continue;
+    if (!trains(index)) continue;
     if (index < resting.size()) resting[index] = false;
     if (lane_of(store->location(static_cast<int>(index))).plan.trainable || warned_of_late_unfreezing) continue;
     core::log_warning("[engine] parameter ", parameters[index].name,
@@ -62,6 +61,7 @@ void TrainingEngine::Impl::before_forward(int module) {
   if (module == 0 && binder) binder->begin_pass(at::GradMode::is_enabled(), progress.global_steps);
   if (!at::GradMode::is_enabled()) return;
   if (module == 0) {
+    step_trace->begin_forward(progress.global_steps + 1);
     drop_broken_backward();
     views->take_back();
   }
@@ -90,6 +90,7 @@ void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
   check_alive();
   check_optimizer("backward");
   drop_broken_backward();
+  step_trace->begin_backward();
   views->prepare_backward(*reducer);
   reducer->begin_backward(settings(scale_wrt_gas));
 }
@@ -97,11 +98,14 @@ void TrainingEngine::Impl::begin_backward(bool scale_wrt_gas) {
 void TrainingEngine::Impl::end_backward() {
   check_alive();
   const at::NoGradGuard no_grad;
+  step_trace->end_autograd();
   reducer->backward_done();
   views->publish(!has_local_gradients);
+  step_trace->end_backward();
 }
 
 void TrainingEngine::Impl::abandon_backward() {
+  step_trace->drop_backward();
   has_local_gradients = false;
   window_has_gradients = false;
   reducer->abandon_backward();
@@ -130,7 +134,25 @@ std::vector<optim::Hyperparameters> TrainingEngine::Impl::present_groups(const s
   return result;
 }
 
+zero::StepResult TrainingEngine::Impl::inspect_gradients() {
+  const core::TraceScope scope(step_trace->tracer(), core::TraceKind::kNorm, "norm");
+  return boundary_step->inspect({.loss_scale = scaler.scale(),
+                                 .gradient_clipping = config.gradient_clipping,
+                                 .check_overflow = engine::checks_overflow(config),
+                                 .step = progress.global_steps});
+}
+
+void TrainingEngine::Impl::update(const zero::StepResult& inspected, const std::vector<GroupValues>& groups) {
+  const core::TraceScope scope(step_trace->tracer(), core::TraceKind::kUpdate, "update and gather");
+  if (is_external()) {
+    step_external(inspected);
+  } else {
+    boundary_step->apply(*optimizer, present_groups(groups), inspected, progress.global_steps);
+  }
+}
+
 zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValues>& groups) {
+  const core::TraceScope scope(step_trace->tracer(), core::TraceKind::kStep, "step");
   if (has_local_gradients) {  // no backward of this window was a reducing one
     reducer->begin_backward({.policy = zero::ReducePolicy::kNow, .scale = 1.0, .step = progress.global_steps});
     reducer->backward_done();
@@ -141,16 +163,9 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
   reducer->fill_missing();
   views->adopt_replaced();
   views->take_back();
-  zero::StepResult result = boundary_step->inspect({.loss_scale = scaler.scale(),
-                                                    .gradient_clipping = config.gradient_clipping,
-                                                    .check_overflow = engine::checks_overflow(config),
-                                                    .step = progress.global_steps});
+  const zero::StepResult result = inspect_gradients();
   if (result.overflow) return result;
-  if (is_external()) {
-    step_external(result);
-  } else {
-    boundary_step->apply(*optimizer, present_groups(groups), result, progress.global_steps);
-  }
+  update(result, groups);
   missed_step = boundary_step->resting();
   if (binder) binder->invalidate();
   return result;
@@ -194,7 +209,10 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   ++progress.micro_steps;
   at_step_start = at_step_start || outcome.at_boundary;
   micro_batch_counted = !outcome.at_boundary;
-  if (!outcome.at_boundary) return outcome;
+  if (!outcome.at_boundary) {
+    step_trace->end_micro_batch();
+    return outcome;
+  }
   const double scale_before = scaler.scale();
   const zero::StepResult result = run_boundary(groups);
   reducer->start_window();
@@ -202,6 +220,7 @@ StepOutcome TrainingEngine::Impl::step(const std::vector<GroupValues>& groups) {
   last_norm = result.gradient_norm;
   last_overflow = result.overflow;
   ++progress.global_steps;
+  outcome.report = step_trace->end_step(progress.global_steps);
   progress.global_samples += *config.train_batch_size;
   if (result.overflow) {
     ++progress.skipped_steps;

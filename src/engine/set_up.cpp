@@ -1,13 +1,11 @@
 // What initialize does: adopts parameters, chooses the optimizer, lays the lanes out and wires the parts over them.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/engine.h>
-#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
 #include <algorithm>
 #include <set>
 #include <utility>
 
-#include "comm/factory.h"
 #include "config/batch.h"
 #include "core/log.h"
 #include "deepspeed/error.h"
@@ -37,22 +35,22 @@ std::string owner_of(const std::string& parameter) {
 }  // namespace
 
 TrainingEngine::Impl::Impl(ModelDescription description, const std::string& config_argument,
-                           c10::intrusive_ptr<c10d::ProcessGroup> data_group,
-                           c10::intrusive_ptr<c10d::ProcessGroup> gather_group)
+                           const MakeTransport& make_transport)
     : model(std::move(description)), config(config::load_config_argument(config_argument)) {
-  const int ranks = data_group ? data_group->getSize() : 1;
-  core::set_log_rank(data_group ? data_group->getRank() : -1);
   if (config.log_level) core::set_log_level(core::parse_log_level(*config.log_level));
+  Transport transport =
+      make_transport(model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device());
+  const int rank = transport.data->rank();
+  const int ranks = transport.data->size();
   config::resolve_batch(config, ranks);
-  if (!data_group || data_group->getRank() == 0) {
+  if (rank == 0) {
     for (const std::string& warning : config.warnings) core::log_warning(warning);
   }
-  const c10::Device device =
-      model.parameters.empty() ? c10::Device(at::kCPU) : model.parameters.front().tensor.device();
-  mesh = std::make_unique<comm::Mesh>(comm::make_communicator(std::move(data_group), device));
-  DS_CHECK(!engine::releases_parameters(config) || ranks == 1 || gather_group, ValueError,
+  DS_CHECK(!engine::releases_parameters(config) || transport.gathers->size() == ranks, ValueError,
            "[engine] ZeRO stage 3 gathers parameters over a process group of its own: give gather_group too");
-  gathers = comm::make_communicator(std::move(gather_group), device);
+  step_trace = std::make_unique<engine::StepTrace>(config, rank, std::move(transport.clock));
+  mesh = std::make_unique<comm::Mesh>(step_trace->watch(std::move(transport.data), "communication"));
+  gathers = step_trace->watch(std::move(transport.gathers), "communication: parameter gathers");
   gather_agreement = std::make_unique<zero::GatherAgreement>(*gathers, data());
   scaler = engine::make_loss_scaler(config);
   declare_leaves();
@@ -148,7 +146,7 @@ plan::ParameterInfo TrainingEngine::Impl::info_of(size_t index) const {
   return {.name = parameter.name,
           .numel = parameter.tensor.numel(),
           .dtype = options.compute_dtype.value_or(tensor::to_dtype(parameter.tensor.scalar_type())),
-          .trainable = parameter.tensor.requires_grad() && parameter.group >= 0 && has_optimizer(),
+          .trainable = trains(index),
           .group = parameter.group};
 }
 
@@ -185,6 +183,7 @@ void TrainingEngine::Impl::build_layout(bool first) {
   }
   if (is_external()) owner_step = std::make_unique<zero::OwnerStep>(*store, data());
   reducer->on_unannounced_backward([this] {
+    step_trace->begin_backward();
     views->prepare_backward(*reducer);
     torch::autograd::Engine::get_default_engine().queue_callback([this] { end_backward(); });
     return settings(true);

@@ -7,8 +7,11 @@
 
 #include <utility>
 
+#include "comm/factory.h"
 #include "config/batch.h"
 #include "config/effective.h"
+#include "core/log.h"
+#include "core/trace.h"
 #include "deepspeed/error.h"
 #include "engine/engine_options.h"
 #include "engine/group_values.h"
@@ -19,8 +22,17 @@ namespace deepspeed::detail {
 
 TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config,
                                c10::intrusive_ptr<c10d::ProcessGroup> data_group,
-                               c10::intrusive_ptr<c10d::ProcessGroup> gather_group)
-    : impl_(std::make_unique<Impl>(std::move(model), config, std::move(data_group), std::move(gather_group))) {}
+                               c10::intrusive_ptr<c10d::ProcessGroup> gather_group) {
+  core::set_log_rank(data_group ? data_group->getRank() : -1);
+  impl_ = std::make_unique<Impl>(std::move(model), config, [&](c10::Device device) {
+    return Transport{.data = comm::make_communicator(std::move(data_group), device),
+                     .gathers = comm::make_communicator(std::move(gather_group), device),
+                     .clock = core::steady_now_ns};
+  });
+}
+
+TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config, Transport transport)
+    : impl_(std::make_unique<Impl>(std::move(model), config, [&](c10::Device) { return std::move(transport); })) {}
 
 TrainingEngine::~TrainingEngine() {
   if (!impl_->destroyed) impl_->let_everything_go();  // without the other ranks: sharded parameters stay sharded
@@ -40,6 +52,7 @@ void TrainingEngine::destroy() {
 
 void TrainingEngine::Impl::let_everything_go() {
   destroyed = true;
+  step_trace->finish();
   views->take_back();
   binder.reset();
   external_step = {};
@@ -56,6 +69,8 @@ void TrainingEngine::Impl::let_everything_go() {
 }
 
 void TrainingEngine::before_forward(int module) { impl_->before_forward(module); }
+void TrainingEngine::after_forward() { impl_->step_trace->end_forward(); }
+bool TrainingEngine::wants_forward_end() const { return impl_->step_trace->is_wanted(); }
 bool TrainingEngine::wants_module_events() const { return impl_->reducer && !impl_->reducer->is_order_agreed(); }
 double TrainingEngine::loss_scale() const { return impl_->scaler.scale(); }
 

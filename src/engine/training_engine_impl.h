@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "deepspeed/detail/training_engine.h"
 #include "engine/parameter_claim.h"
+#include "engine/step_trace.h"
 #include "optim/hyperparameters.h"
 #include "optim/range_optimizer.h"
 #include "optim/schedules.h"
@@ -27,8 +28,8 @@
 namespace deepspeed::detail {
 
 struct TrainingEngine::Impl {
-  Impl(ModelDescription model, const std::string& config_argument, c10::intrusive_ptr<c10d::ProcessGroup> data_group,
-       c10::intrusive_ptr<c10d::ProcessGroup> gather_group);
+  using MakeTransport = std::function<Transport(c10::Device)>;
+  Impl(ModelDescription model, const std::string& config_argument, const MakeTransport& make_transport);
 
   // set-up
   std::vector<plan::ModuleInfo> module_infos() const;
@@ -40,6 +41,9 @@ struct TrainingEngine::Impl {
   void build_layout(bool first);
   void broadcast_buffers();
   plan::ParameterInfo info_of(size_t index) const;
+  bool trains(size_t index) const {
+    return parameters[index].tensor.requires_grad() && parameters[index].group >= 0 && has_optimizer();
+  }
 
   // events
   void before_forward(int module);
@@ -53,6 +57,8 @@ struct TrainingEngine::Impl {
   bool is_boundary() const;
   StepOutcome step(const std::vector<GroupValues>& groups);
   zero::StepResult run_boundary(const std::vector<GroupValues>& groups);
+  zero::StepResult inspect_gradients();
+  void update(const zero::StepResult& inspected, const std::vector<GroupValues>& groups);
   void step_external(const zero::StepResult& inspected);
   std::vector<optim::Hyperparameters> present_groups(const std::vector<GroupValues>& groups) const;
   void advance_schedule();
@@ -83,6 +89,7 @@ struct TrainingEngine::Impl {
 
   ModelDescription model;
   config::Config config;
+  std::unique_ptr<engine::StepTrace> step_trace;
   std::unique_ptr<comm::Mesh> mesh;
   std::unique_ptr<comm::Communicator> gathers;  // of parameters at stage 3: beside reductions, in an order of their own
   std::vector<tensor::NamedParameter> parameters;      // those that lanes hold

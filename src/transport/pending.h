@@ -2,7 +2,8 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -23,6 +24,9 @@ class Pending {
     return error_;
   }
 
+  /// By the steady clock, in nanoseconds; once it is finished.
+  int64_t finished_at_ns() const { return finished_at_ns_; }
+
   /// Called once, by whoever finishes it, or here where it is finished.
   void on_finish(Callback callback) {
     {
@@ -41,6 +45,7 @@ class Pending {
       const std::lock_guard lock(mutex_);
       if (is_finished()) return;
       error_ = error;
+      finished_at_ns_ = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
       callbacks.swap(callbacks_);
       finished_.store(true, std::memory_order_release);
     }
@@ -53,6 +58,7 @@ class Pending {
   mutable std::mutex mutex_;
   std::atomic<bool> finished_{false};
   std::exception_ptr error_;
+  int64_t finished_at_ns_ = 0;  // written before finished_
   std::vector<Callback> callbacks_;
 };
 

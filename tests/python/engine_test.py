@@ -17,6 +17,7 @@ NAMES = (
     "lifetime",
     "mixture",
     "plan",
+    "trace",
     "waiting",
     "zero3",
     "zero_interface",

@@ -1,10 +1,8 @@
 // After the second step nothing is allocated: not by the reduction, the step, or the exchange between ranks.
-#include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-
 #include "comm/factory.h"
+#include "support/counting_allocator.h"
 #include "support/ranks.h"
 #include "zero/boundary_step.h"
 #include "zero/reducer.h"
@@ -16,23 +14,6 @@ namespace {
 using deepspeed::testing::RankContext;
 using deepspeed::testing::run_on_ranks;
 using testing::SmallModel;
-
-/// Counts what tensors allocate, on every thread.
-class CountingAllocator final : public c10::Allocator {
- public:
-  explicit CountingAllocator(c10::Allocator* inner) : inner_(inner) {}
-  c10::DataPtr allocate(size_t bytes) override {
-    ++count_;
-    return inner_->allocate(bytes);
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return inner_->raw_deleter(); }
-  void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
-  int64_t count() const { return count_; }
-
- private:
-  c10::Allocator* inner_;
-  std::atomic<int64_t> count_ = 0;
-};
 
 struct Bench {
   Bench(const SmallModel& model, int stage, const std::string& type, comm::Communicator& data)
@@ -71,9 +52,7 @@ TEST(SteadyState, NothingIsAllocatedAfterTheSecondStep) {
   run_on_ranks(2, [](RankContext& context) {
     const at::NoGradGuard no_grad;
     const auto data = comm::make_communicator(context.new_group(), at::kCPU);
-    CountingAllocator counting(c10::GetCPUAllocator());
-    c10::Allocator* const before = c10::GetCPUAllocator();
-    c10::SetCPUAllocator(&counting, 100);
+    const deepspeed::testing::CountingAllocator counting;
     for (const int stage : {0, 1, 2}) {
       for (const char* type : {"adamw", "lamb"}) {
         const SmallModel model({50'000, 3'000, 3'000, 700'000, 16}, context.world());
@@ -88,7 +67,6 @@ TEST(SteadyState, NothingIsAllocatedAfterTheSecondStep) {
       }
     }
     data->barrier({});
-    c10::SetCPUAllocator(before, 100);
   });
 }
 

@@ -21,6 +21,10 @@ namespace c10d {
 class ProcessGroup;
 }
 
+namespace deepspeed::comm {
+class Communicator;
+}
+
 namespace deepspeed::detail {
 
 /// A parameter, once: tied ones under the name of their first registration. `group` is its optimizer group, -1: in none
@@ -79,6 +83,14 @@ inline constexpr const char* kExternalOptimizer = "external";
 struct StepOutcome {
   bool at_boundary = false;  ///< false: only counted a micro-batch
   bool applied = false;      ///< the optimizer stepped; false at a boundary: overflow
+  std::string report{};      ///< of wall_clock_breakdown, "" mostly; a line for front ends to print on rank 0
+};
+
+/// What carries an engine's collectives and times its steps, where they are not made from process groups: tests.
+struct Transport {
+  std::unique_ptr<comm::Communicator> data;     ///< the ranks that see different samples
+  std::unique_ptr<comm::Communicator> gathers;  ///< the same ranks once more, for the gathers of stage 3
+  std::function<int64_t()> clock;               ///< nanoseconds, for timelines, from any thread
 };
 
 /// Counters and numbers that front ends show.
@@ -124,6 +136,7 @@ class DS_API TrainingEngine {
   /// parameters and buffers.
   TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group,
                  c10::intrusive_ptr<c10d::ProcessGroup> gather_group = {});
+  TrainingEngine(ModelDescription model, const std::string& config, Transport transport);
   ~TrainingEngine();
   TrainingEngine(const TrainingEngine&) = delete;
   TrainingEngine& operator=(const TrainingEngine&) = delete;
@@ -131,6 +144,9 @@ class DS_API TrainingEngine {
   // --- events ---
   /// A module use begins; `module` indexes ModelDescription::modules. Without gradients only module 0 matters.
   void before_forward(int module);
+  /// The root's forward is over. Only timelines need it: see wants_forward_end().
+  void after_forward();
+  bool wants_forward_end() const;
   /// Whether before_forward of inner modules still matters (until the order of reductions is agreed).
   bool wants_module_events() const;
 

@@ -124,6 +124,7 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
         self.save_zero_checkpoint = self.zero_optimization()
         self.enable_backward_allreduce = True
         self._last_applied = self._is_compiled = False
+        self._wants_forward_end = self.core.wants_forward_end()
         self._forward_events = ForwardEvents(model, self.core)
         self._structure_watch = StructureWatch(model)
         self._gc_hold = python_gc.hold_off(self) if self.config_value("disable_python_gc") else None
@@ -142,7 +143,10 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
             inputs, kwargs = cast_inputs(inputs, torch.float16), cast_inputs(kwargs, torch.float16)
         if self._measures_throughput and self.module.training:
             self.tput_timer.start()
-        return self.module(*inputs, **kwargs)
+        outputs = self.module(*inputs, **kwargs)
+        if self._wants_forward_end:
+            self.core.after_forward()
+        return outputs
 
     def scale(self, loss: torch.Tensor) -> torch.Tensor:
         """`loss` times the loss scale, for a backward that you run yourself."""
@@ -165,6 +169,8 @@ class DeepSpeedEngine(ConfigQueries, Topology, NotLandedMethods, nn.Module):
             self.tput_timer.stop(global_step=outcome.at_boundary)
         if not outcome.at_boundary:
             return
+        if outcome.report and self.global_rank == 0:
+            print(outcome.report)
         batch_sizes.count_samples(self)
         self._last_applied = outcome.applied
         if outcome.applied and self.basic_optimizer is not None:

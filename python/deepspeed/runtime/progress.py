@@ -59,7 +59,8 @@ def get_data_types(engine: DeepSpeedEngine) -> tuple[torch.dtype, torch.dtype]:
 
 
 def get_wall_clock_timers(engine: DeepSpeedEngine) -> dict[str, Any]:
-    """The timers by name, as they are now: none, as the breakdown of times has not landed."""
+    """The timers by name, as they are now: those that a script has put into `engine.timers`. The engine's own times are
+    measured in C++, see `wall_clock_breakdown` and `trace`."""
     return dict(engine.timers.get_timers())
 
 

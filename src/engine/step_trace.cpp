@@ -1,0 +1,133 @@
+#include "engine/step_trace.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "comm/traced_communicator.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "deepspeed/error.h"
+#include "monitor/chrome_trace.h"
+
+namespace deepspeed::engine {
+namespace {
+
+/// From the steady clock to the system's: files of several hosts line up as well as their clocks do.
+int64_t system_clock_offset_ns() {
+  using std::chrono::duration_cast;
+  const auto system_ns = duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch());
+  return system_ns.count() - core::steady_now_ns();
+}
+
+}  // namespace
+
+StepTrace::StepTrace(const config::Config& config, int rank, core::Tracer::Clock clock)
+    : wants_times_(config.wall_clock_breakdown),
+      wants_file_(config.trace.enabled),
+      config_(config.trace),
+      steps_per_print_(config.steps_per_print),
+      rank_(rank),
+      tracer_(std::make_shared<core::Tracer>(std::move(clock))) {
+  go_to(1);
+}
+
+std::unique_ptr<comm::Communicator> StepTrace::watch(std::unique_ptr<comm::Communicator> communicator,
+                                                     std::string channel) {
+  if (!is_wanted() || communicator->size() == 1) return communicator;
+  channels_.push_back(std::move(channel));
+  return comm::make_traced_communicator(std::move(communicator), tracer_, static_cast<uint8_t>(channels_.size() - 1));
+}
+
+bool StepTrace::is_in_file(int64_t step) const {
+  return wants_file_ && step >= config_.steps.front() && step <= config_.steps.back();
+}
+
+bool StepTrace::prints_after(int64_t step) const { return wants_times_ && step % steps_per_print_.value_or(1) == 0; }
+
+void StepTrace::note(core::TraceKind kind, const char* name, std::optional<int64_t>& began_ns) {
+  if (!began_ns) return;
+  core::TraceEvent event;
+  event.kind = kind;
+  event.begin_ns = *began_ns;
+  event.end_ns = tracer_->now_ns();
+  event.set_name(name);
+  tracer_->record(event);
+  began_ns.reset();
+}
+
+void StepTrace::go_to(int64_t step) {
+  step_ = step;
+  micro_batch_ = 0;
+  tracer_->turn(wants_times_ || is_in_file(step_));
+  tracer_->set_position(step_, micro_batch_);
+}
+
+void StepTrace::begin_forward(int64_t step) {
+  if (step != step_) go_to(step);  // a checkpoint was loaded
+  if (!tracer_->is_on()) return;
+  end_forward();
+  forward_began_ns_ = tracer_->now_ns();
+}
+
+void StepTrace::end_forward() { note(core::TraceKind::kForward, "forward", forward_began_ns_); }
+
+void StepTrace::begin_backward() {
+  if (!tracer_->is_on()) return;
+  end_forward();
+  backward_began_ns_ = autograd_began_ns_ = tracer_->now_ns();
+}
+
+void StepTrace::end_autograd() { note(core::TraceKind::kAutograd, "autograd", autograd_began_ns_); }
+
+void StepTrace::end_backward() { note(core::TraceKind::kBackward, "backward", backward_began_ns_); }
+
+void StepTrace::drop_backward() {
+  backward_began_ns_.reset();
+  autograd_began_ns_.reset();
+}
+
+void StepTrace::end_micro_batch() {
+  if (is_wanted()) tracer_->set_position(step_, ++micro_batch_);
+}
+
+std::string StepTrace::end_step(int64_t step) {
+  if (!is_wanted()) return {};
+  std::string line;
+  step_events_.clear();
+  tracer_->drain(step_events_);
+  if (tracer_->is_on()) times_.add_step(step_events_);
+  if (is_in_file(step)) file_events_.insert(file_events_.end(), step_events_.begin(), step_events_.end());
+  if (prints_after(step)) line = std::exchange(times_, {}).line(rank_);
+  if (wants_file_ && step == config_.steps.back()) write();
+  go_to(step + 1);
+  return line;
+}
+
+void StepTrace::write() {
+  written_ = true;
+  if (tracer_->dropped() > 0) {
+    core::log_warning("[engine.trace] ", tracer_->dropped(), " events found no room and are missing: record fewer ",
+                      "micro-batches a step");
+  }
+  std::filesystem::create_directories(config_.path);
+  const auto file = std::filesystem::path(config_.path) / concat("rank_", rank_, ".json");
+  const monitor::TimelineNames names{.rank = rank_, .threads = tracer_->thread_names(), .channels = channels_};
+  core::write_file_atomically(file, monitor::chrome_trace(file_events_, names, system_clock_offset_ns()));
+  core::log_info("[engine.trace] the timeline of steps ", config_.steps.front(), " to ", config_.steps.back(),
+                 " is in ", file.string());
+  file_events_ = {};
+}
+
+void StepTrace::finish() {
+  if (!wants_file_ || written_) return;
+  tracer_->drain(file_events_);
+  if (file_events_.empty()) return;
+  try {
+    write();
+  } catch (const std::exception& error) {
+    core::log_warning("[engine.trace] ", error.what());
+  }
+}
+
+}  // namespace deepspeed::engine
