@@ -1,4 +1,5 @@
-# nvcc, where there is one: DS_HAS_NVCC, and ds_cuda_object(out file.cu) compiles one torch-free CUDA file to an object.
+# nvcc, where there is one: DS_HAS_NVCC, and ds_cuda_object(out file.cu [flags]) compiles one torch-free CUDA file to an
+# object.
 # A custom command rather than the CUDA language, so that machines without a toolkit need nothing at all.
 find_program(DS_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda/bin PATH_SUFFIXES bin)
 set(DS_CUDA_ARCHITECTURES "80;90" CACHE STRING "GPU architectures of our CUDA kernels, as numbers")
@@ -27,7 +28,7 @@ function(ds_cuda_object out source)
   list(GET DS_CUDA_ARCHITECTURES -1 newest)  # later GPUs compile this one themselves
   list(APPEND architectures "-gencode=arch=compute_${newest},code=compute_${newest}")
   add_custom_command(OUTPUT "${object}"
-    COMMAND "${DS_NVCC}" -std=c++20 -O2 ${architectures} -Xcompiler=-fPIC,-fvisibility=hidden -MMD -MF "${object}.d"
+    COMMAND "${DS_NVCC}" -std=c++20 -O2 ${ARGN} ${architectures} -Xcompiler=-fPIC,-fvisibility=hidden -MMD -MF "${object}.d"
             -I "${CMAKE_SOURCE_DIR}/include" -I "${CMAKE_SOURCE_DIR}/src" -c "${CMAKE_CURRENT_SOURCE_DIR}/${source}" -o "${object}"
     DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${source}" DEPFILE "${object}.d" COMMENT "nvcc ${name}" VERBATIM)
   set(${out} "${object}" PARENT_SCOPE)

@@ -8,17 +8,17 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/simd-inl.h"
+#include "kernels/update-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace deepspeed::kernels::HWY_NAMESPACE {
 
-void adagrad(const AdagradArgs& a) {
-  update_range(a.range, "adagrad", [&](auto d, auto weight, auto gradient, int64_t i) HWY_ATTR {
+void adagrad(const AdagradArgs& args) {
+  const UpdateArrays<1> arrays = {args.range.master, {args.sum}};
+  update_range<1>(args.range, "adagrad", arrays, [a = args](auto d, auto weight, auto gradient, auto* states) HWY_ATTR {
     const auto g = hn::Add(gradient, hn::Mul(hn::Set(d, a.l2), weight));
-    const auto sum = hn::Add(hn::LoadU(d, a.sum + i), hn::Mul(g, g));
-    hn::StoreU(sum, d, a.sum + i);
-    const auto denominator = hn::Add(hn::Sqrt(sum), hn::Set(d, a.eps));
+    states[0] = hn::Add(states[0], hn::Mul(g, g));
+    const auto denominator = hn::Add(hn::Sqrt(states[0]), hn::Set(d, a.eps));
     return hn::Sub(weight, hn::Mul(hn::Set(d, a.lr), hn::Div(g, denominator)));
   });
 }

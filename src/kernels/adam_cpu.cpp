@@ -8,26 +8,24 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/simd-inl.h"
+#include "kernels/update-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace deepspeed::kernels::HWY_NAMESPACE {
 
-template <bool kAmsgrad>
-HWY_INLINE void adam_range(const AdamArgs& a) {
-  update_range(a.range, "adam", [&](auto d, auto weight, auto gradient, int64_t i) HWY_ATTR {
+template <int kStates>
+HWY_INLINE void adam_range(const UpdateRange& range, const UpdateArrays<kStates>& arrays, AdamArgs a) {
+  update_range<kStates>(range, "adam", arrays, [a](auto d, auto weight, auto gradient, auto* states) HWY_ATTR {
     const auto g = hn::Add(gradient, hn::Mul(hn::Set(d, a.l2), weight));
-    const auto m =
-        hn::Add(hn::Mul(hn::Set(d, a.beta1), hn::LoadU(d, a.exp_avg + i)), hn::Mul(hn::Set(d, a.one_minus_beta1), g));
-    const auto v = hn::Add(hn::Mul(hn::Set(d, a.beta2), hn::LoadU(d, a.exp_avg_sq + i)),
-                           hn::Mul(hn::Mul(hn::Set(d, a.one_minus_beta2), g), g));
-    hn::StoreU(m, d, a.exp_avg + i);
-    hn::StoreU(v, d, a.exp_avg_sq + i);
+    const auto m = hn::Add(hn::Mul(hn::Set(d, a.beta1), states[0]), hn::Mul(hn::Set(d, a.one_minus_beta1), g));
+    const auto v =
+        hn::Add(hn::Mul(hn::Set(d, a.beta2), states[1]), hn::Mul(hn::Mul(hn::Set(d, a.one_minus_beta2), g), g));
+    states[0] = m;
+    states[1] = v;
     auto second = v;
-    if constexpr (kAmsgrad) {
-      const auto largest = hn::LoadU(d, a.max_exp_avg_sq + i);
-      second = hn::IfThenElse(hn::Gt(largest, v), largest, v);
-      hn::StoreU(second, d, a.max_exp_avg_sq + i);
+    if constexpr (kStates == 3) {
+      second = hn::IfThenElse(hn::Gt(states[2], v), states[2], v);
+      states[2] = second;
     }
     const auto denominator =
         hn::Add(hn::Mul(hn::Sqrt(second), hn::Set(d, a.inverse_sqrt_correction)), hn::Set(d, a.eps));
@@ -36,11 +34,11 @@ HWY_INLINE void adam_range(const AdamArgs& a) {
   });
 }
 
-void adam(const AdamArgs& args) {
-  if (args.max_exp_avg_sq != nullptr) {
-    adam_range<true>(args);
+void adam(const AdamArgs& a) {
+  if (a.max_exp_avg_sq != nullptr) {
+    adam_range<3>(a.range, {a.range.master, {a.exp_avg, a.exp_avg_sq, a.max_exp_avg_sq}}, a);
   } else {
-    adam_range<false>(args);
+    adam_range<2>(a.range, {a.range.master, {a.exp_avg, a.exp_avg_sq}}, a);
   }
 }
 

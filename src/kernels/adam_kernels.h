@@ -5,6 +5,10 @@
 
 namespace deepspeed::kernels {
 
+/// After 1,000 steps weights and moments differ from the update in float64 by at most this, max |a - b| / max |b|: the
+/// betas and 1 - lr * weight_decay are rounded to float32 once, and act at every step.
+constexpr double kAdamTolerance = 2e-5;
+
 struct AdamArgs {
   UpdateRange range;
   float* exp_avg = nullptr;

@@ -5,6 +5,10 @@
 
 namespace deepspeed::kernels {
 
+/// After 1,000 steps with one trust ratio weights and moments differ from the update in float64 by at most this,
+/// max |a - b| / max |b|: the betas are rounded to float32 once, and act at every step.
+constexpr double kLambTolerance = 1e-5;
+
 struct LambPrepareArgs {
   UpdateRange range;  ///< compute is not touched
   float* exp_avg = nullptr;

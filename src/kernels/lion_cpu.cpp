@@ -8,17 +8,17 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/simd-inl.h"
+#include "kernels/update-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace deepspeed::kernels::HWY_NAMESPACE {
 
-void lion(const LionArgs& a) {
-  update_range(a.range, "lion", [&](auto d, auto weight, auto gradient, int64_t i) HWY_ATTR {
-    const auto m = hn::LoadU(d, a.exp_avg + i);
+void lion(const LionArgs& args) {
+  const UpdateArrays<1> arrays = {args.range.master, {args.exp_avg}};
+  update_range<1>(args.range, "lion", arrays, [a = args](auto d, auto weight, auto gradient, auto* states) HWY_ATTR {
+    const auto m = states[0];
     const auto mixed = hn::Add(hn::Mul(hn::Set(d, a.beta1), m), hn::Mul(hn::Set(d, a.one_minus_beta1), gradient));
-    hn::StoreU(hn::Add(hn::Mul(hn::Set(d, a.beta2), m), hn::Mul(hn::Set(d, a.one_minus_beta2), gradient)), d,
-               a.exp_avg + i);
+    states[0] = hn::Add(hn::Mul(hn::Set(d, a.beta2), m), hn::Mul(hn::Set(d, a.one_minus_beta2), gradient));
     // Zero and NaN stand for themselves, so that a NaN is not turned into a step.
     const auto is_signed = hn::Or(hn::Gt(mixed, hn::Zero(d)), hn::Lt(mixed, hn::Zero(d)));
     const auto sign = hn::IfThenElse(is_signed, hn::CopySign(hn::Set(d, 1.0F), mixed), mixed);

@@ -1,6 +1,8 @@
 // Sums of squares and searches for inf and nan in vectors, for every instruction set in simd_targets.h.
 #include "kernels/norm_kernels.h"
 
+#include <algorithm>
+
 #include "kernels/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -15,65 +17,75 @@ namespace deepspeed::kernels::HWY_NAMESPACE {
 
 // Element i of a chunk is added to sum i % 16, whatever the width of a vector; the sums are added in order.
 constexpr int64_t kSums = 16;
-constexpr int64_t kDecodedNumel = 1024;
 
-template <class Element>
-HWY_INLINE void decode(double* to, const Element* from, int64_t numel) {
-  const hn::ScalableTag<double> d;
-  const hn::Rebind<float, decltype(d)> d_float;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= numel; i += lanes) hn::Store(hn::PromoteTo(d, load_float(d_float, from + i)), d, to + i);
-  for (; i < numel; ++i) to[i] = to_float(from[i]);
+template <class D, class Element>
+HWY_INLINE hn::Vec<D> load_double(D d, const Element* from) {
+  return hn::PromoteTo(d, load_float(hn::Rebind<float, D>(), from));
 }
 
-HWY_INLINE void decode(double* to, const double* from, int64_t numel) {
-  for (int64_t i = 0; i < numel; ++i) to[i] = from[i];
+template <class D>
+HWY_INLINE hn::Vec<D> load_double(D d, const double* from) {
+  return hn::LoadU(d, from);
 }
 
-template <class Element>
-HWY_INLINE double chunk_sum(const Element* from, int64_t numel) {
-  const hn::ScalableTag<double> d;
-  constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<double>());
-  constexpr int64_t kVectors = kSums / kLanes;
-  hn::Vec<decltype(d)> sums[kVectors];
-  for (auto& sum : sums) sum = hn::Zero(d);
-  HWY_ALIGN double values[kDecodedNumel];
-  for (int64_t begin = 0; begin < numel; begin += kDecodedNumel) {
-    const int64_t count = HWY_MIN(kDecodedNumel, numel - begin);
-    decode(values, from + begin, count);
-    const int64_t padded = (count + kSums - 1) / kSums * kSums;
-    for (int64_t i = count; i < padded; ++i) values[i] = 0.0;
-    for (int64_t i = 0; i < padded; i += kSums) {
+// Chunks that are read in turns, 256 bytes of each: several streams keep more of the memory busy than one.
+constexpr int64_t kTogether = 4;
+constexpr int64_t kTurnNumel = 64;
+
+/// The sums of one chunk, which outlive the vectors' registers.
+struct ChunkSums {
+  double sums[kSums] = {};
+
+  template <class Element>
+  HWY_INLINE void add(const Element* from, int64_t numel) {
+    const hn::ScalableTag<double> d;
+    constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<double>());
+    constexpr int64_t kVectors = kSums / kLanes;
+    hn::Vec<decltype(d)> vectors[kVectors];
+    for (int64_t j = 0; j < kVectors; ++j) vectors[j] = hn::LoadU(d, sums + j * kLanes);
+    int64_t i = 0;
+    for (; i + kSums <= numel; i += kSums) {
       for (int64_t j = 0; j < kVectors; ++j) {
-        const auto value = hn::Load(d, values + i + j * kLanes);
-        sums[j] = hn::Add(sums[j], hn::Mul(value, value));
+        const auto value = load_double(d, from + i + j * kLanes);
+        vectors[j] = hn::Add(vectors[j], hn::Mul(value, value));
       }
     }
+    for (int64_t j = 0; j < kVectors; ++j) hn::StoreU(vectors[j], d, sums + j * kLanes);
+    for (int64_t j = 0; i < numel; ++i, ++j) {
+      const double value = hn::GetLane(load_double(hn::CappedTag<double, 1>(), from + i));
+      sums[j] += value * value;
+    }
   }
-  HWY_ALIGN double lanes[kSums];
-  for (int64_t j = 0; j < kVectors; ++j) hn::Store(sums[j], d, lanes + j * kLanes);
-  double total = 0.0;
-  for (const double lane : lanes) total += lane;
-  return total;
-}
+
+  double total() const {
+    double total = 0.0;
+    for (const double sum : sums) total += sum;
+    return total;
+  }
+};
 
 template <class Element>
-HWY_INLINE double chunked_sum(const void* src, int64_t numel) {
-  const auto* const from = static_cast<const Element*>(src);
-  double total = 0.0;
-  for (int64_t begin = 0; begin < numel; begin += kNormChunkNumel) {
-    total += chunk_sum(from + begin, HWY_MIN(kNormChunkNumel, numel - begin));
+HWY_INLINE void sums_of_chunks(const Element* from, int64_t numel, double* sums) {
+  int64_t begin = 0;
+  for (; begin + kTogether * kNormChunkNumel <= numel; begin += kTogether * kNormChunkNumel) {
+    ChunkSums chunks[kTogether];
+    for (int64_t i = 0; i < kNormChunkNumel; i += kTurnNumel) {
+      for (int64_t j = 0; j < kTogether; ++j) chunks[j].add(from + begin + j * kNormChunkNumel + i, kTurnNumel);
+    }
+    for (const ChunkSums& chunk : chunks) *sums++ = chunk.total();
   }
-  return total;
+  for (; begin < numel; begin += kNormChunkNumel) {
+    ChunkSums chunk;
+    chunk.add(from + begin, HWY_MIN(kNormChunkNumel, numel - begin));
+    *sums++ = chunk.total();
+  }
 }
 
-double sum_of_squares(const void* src, core::Dtype dtype, int64_t numel) {
-  if (dtype == core::Dtype::kFloat64) return chunked_sum<double>(src, numel);
-  double total = 0.0;
-  visit_element(dtype, "sum_of_squares",
-                [&](auto element) HWY_ATTR { total = chunked_sum<decltype(element)>(src, numel); });
-  return total;
+void chunk_sums_of_squares(const void* src, core::Dtype dtype, int64_t numel, double* sums) {
+  if (dtype == core::Dtype::kFloat64) return sums_of_chunks(static_cast<const double*>(src), numel, sums);
+  visit_element(dtype, "sum_of_squares", [&](auto element) HWY_ATTR {
+    sums_of_chunks(static_cast<const decltype(element)*>(src), numel, sums);
+  });
 }
 
 /// An element is inf or NaN where all bits of its exponent are set.
@@ -113,9 +125,21 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace deepspeed::kernels {
 
-HWY_EXPORT(sum_of_squares);
+HWY_EXPORT(chunk_sums_of_squares);
+void chunk_sums_of_squares(const void* src, core::Dtype dtype, int64_t numel, double* sums) {
+  HWY_DYNAMIC_DISPATCH(chunk_sums_of_squares)(src, dtype, numel, sums);
+}
+
 double sum_of_squares(const void* src, core::Dtype dtype, int64_t numel) {
-  return HWY_DYNAMIC_DISPATCH(sum_of_squares)(src, dtype, numel);
+  constexpr int64_t kChunks = 16;
+  double total = 0.0;
+  for (int64_t begin = 0; begin < numel; begin += kChunks * kNormChunkNumel) {
+    double sums[kChunks] = {};  // adding the zeros of chunks that are not there changes nothing
+    const auto* const from = static_cast<const char*>(src) + begin * core::dtype_bytes(dtype);
+    chunk_sums_of_squares(from, dtype, std::min(kChunks * kNormChunkNumel, numel - begin), sums);
+    for (const double sum : sums) total += sum;
+  }
+  return total;
 }
 
 HWY_EXPORT(first_nonfinite);

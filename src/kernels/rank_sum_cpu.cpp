@@ -13,6 +13,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace deepspeed::kernels::HWY_NAMESPACE {
 
+constexpr int64_t kBlockNumel = 2048;  // floats that stay in the L1 cache between the passes over them
+
 template <class Own, class Wire>
 class RankSum {
  public:
@@ -20,7 +22,7 @@ class RankSum {
 
   HWY_INLINE void add(int64_t begin, int64_t numel) const {
     const size_t ranks = args_.parts.size();
-    HWY_ALIGN float sum[kUpdateBlockNumel];
+    HWY_ALIGN float sum[kBlockNumel];
     Own* const result = static_cast<Own*>(args_.result) + begin;
     if (ranks == 1) {
       with_part(0, begin, [&](const auto* first) HWY_ATTR {
@@ -80,8 +82,8 @@ void rank_sum(const RankSumArgs& args) {
   visit_element(args.own_dtype, "rank_sum", [&](auto own) HWY_ATTR {
     visit_element(args.wire_dtype, "rank_sum", [&](auto wire) HWY_ATTR {
       const RankSum<decltype(own), decltype(wire)> sum(args);
-      for (int64_t begin = 0; begin < args.numel; begin += kUpdateBlockNumel) {
-        sum.add(begin, HWY_MIN(kUpdateBlockNumel, args.numel - begin));
+      for (int64_t begin = 0; begin < args.numel; begin += kBlockNumel) {
+        sum.add(begin, HWY_MIN(kBlockNumel, args.numel - begin));
       }
     });
   });

@@ -8,26 +8,37 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/simd-inl.h"
+#include "kernels/update-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace deepspeed::kernels::HWY_NAMESPACE {
 
-void sgd(const SgdArgs& a) {
-  update_range(a.range, "sgd", [&](auto d, auto weight, auto gradient, int64_t i) HWY_ATTR {
+HWY_INLINE void sgd_plain(const SgdArgs& args) {
+  const UpdateArrays<0> arrays = {args.range.master, {}};
+  update_range<0>(args.range, "sgd", arrays, [a = args](auto d, auto weight, auto gradient, auto*) HWY_ATTR {
     const auto g = hn::Add(gradient, hn::Mul(hn::Set(d, a.l2), weight));
-    auto direction = g;
-    if (a.momentum_buffer != nullptr) {
-      auto buffer = g;
-      if (!a.first_step) {
-        buffer = hn::Add(hn::Mul(hn::Set(d, a.momentum), hn::LoadU(d, a.momentum_buffer + i)),
-                         hn::Mul(hn::Set(d, a.one_minus_dampening), g));
-      }
-      hn::StoreU(buffer, d, a.momentum_buffer + i);
-      direction = a.nesterov ? hn::Add(g, hn::Mul(hn::Set(d, a.momentum), buffer)) : buffer;
-    }
+    return hn::Sub(weight, hn::Mul(hn::Set(d, a.lr), g));
+  });
+}
+
+HWY_INLINE void sgd_with_momentum(const SgdArgs& args) {
+  const UpdateArrays<1> arrays = {args.range.master, {args.momentum_buffer}};
+  update_range<1>(args.range, "sgd", arrays, [a = args](auto d, auto weight, auto gradient, auto* states) HWY_ATTR {
+    const auto g = hn::Add(gradient, hn::Mul(hn::Set(d, a.l2), weight));
+    auto& buffer = states[0];
+    const auto mixed = hn::Add(hn::Mul(hn::Set(d, a.momentum), buffer), hn::Mul(hn::Set(d, a.one_minus_dampening), g));
+    buffer = a.first_step ? g : mixed;
+    const auto direction = a.nesterov ? hn::Add(g, hn::Mul(hn::Set(d, a.momentum), buffer)) : buffer;
     return hn::Sub(weight, hn::Mul(hn::Set(d, a.lr), direction));
   });
+}
+
+void sgd(const SgdArgs& args) {
+  if (args.momentum_buffer == nullptr) {
+    sgd_plain(args);
+  } else {
+    sgd_with_momentum(args);
+  }
 }
 
 }  // namespace deepspeed::kernels::HWY_NAMESPACE

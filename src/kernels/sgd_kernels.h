@@ -5,6 +5,9 @@
 
 namespace deepspeed::kernels {
 
+/// After 1,000 steps weights and momentum differ from the update in float64 by at most this, max |a - b| / max |b|.
+constexpr double kSgdTolerance = 3e-6;
+
 struct SgdArgs {
   UpdateRange range;
   float* momentum_buffer = nullptr;  ///< null: no momentum

@@ -11,7 +11,6 @@
 #include <hwy/highway.h>
 
 #include "kernels/element.h"
-#include "kernels/update_range.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace deepspeed::kernels::HWY_NAMESPACE {
@@ -66,36 +65,32 @@ HWY_INLINE void store_float(D d, hn::Vec<D> value, float* to) {
   hn::StoreU(value, d, to);
 }
 
-// Stores 32-bit `bits` below 2^16 as 16-bit ones: by saturation, which every version of Highway has.
-template <class D16, class V32, class Element>
-HWY_INLINE void store_low_half(D16 d16, V32 bits, Element* to) {
-  const hn::Rebind<int32_t, D16> di32;
-  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di32, bits)), d16, reinterpret_cast<uint16_t*>(to));
+// 32-bit `bits` below 2^16 as 16-bit ones: by saturation, which every version of Highway has.
+template <class D, class V32>
+HWY_INLINE hn::Vec<hn::Rebind<uint16_t, D>> low_half(D, V32 bits) {
+  return hn::DemoteTo(hn::Rebind<uint16_t, D>(), hn::BitCast(hn::Rebind<int32_t, D>(), bits));
 }
 
+/// The bits of `value` rounded to the 16-bit type of `Element`, nearest even.
 template <class D>
-HWY_INLINE void store_float(D d, hn::Vec<D> value, BFloat16* to) {
-  const hn::Rebind<uint16_t, D> d16;
+HWY_INLINE hn::Vec<hn::Rebind<uint16_t, D>> rounded_bits(D d, hn::Vec<D> value, BFloat16) {
   const hn::Rebind<uint32_t, D> d32;
   const auto bits = hn::BitCast(d32, value);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1U));
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7FFFU))));
   const auto is_nan = hn::Gt(hn::And(bits, hn::Set(d32, 0x7FFFFFFFU)), hn::Set(d32, 0x7F800000U));
-  const auto result = hn::IfThenElse(is_nan, hn::Set(d32, 0x7FC0U), rounded);
-  store_low_half(d16, result, to);
+  return low_half(d, hn::IfThenElse(is_nan, hn::Set(d32, 0x7FC0U), rounded));
 }
 
 template <class D>
-HWY_INLINE void store_float(D d, hn::Vec<D> value, Float16* to) {
+HWY_INLINE hn::Vec<hn::Rebind<uint16_t, D>> rounded_bits(D d, hn::Vec<D> value, Float16) {
   const hn::Rebind<uint32_t, D> d32;
   if constexpr (kHasFloat16Instructions) {
     // One quiet NaN for all payloads, as on the other targets.
-    const hn::Rebind<hwy::float16_t, D> d16;
     const auto nan = hn::CopySign(hn::BitCast(d, hn::Set(d32, 0x7FC00000U)), value);
     const auto clean = hn::IfThenElse(hn::Ne(value, value), nan, value);
-    hn::StoreU(hn::DemoteTo(d16, clean), d16, reinterpret_cast<hwy::float16_t*>(to));
+    return hn::BitCast(hn::Rebind<uint16_t, D>(), hn::DemoteTo(hn::Rebind<hwy::float16_t, D>(), clean));
   } else {
-    const hn::Rebind<uint16_t, D> d16;
     const auto bits = hn::BitCast(d32, value);
     const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 0x8000U));
     const auto magnitude = hn::And(bits, hn::Set(d32, 0x7FFFFFFFU));
@@ -108,8 +103,13 @@ HWY_INLINE void store_float(D d, hn::Vec<D> value, Float16* to) {
     auto result = hn::IfThenElse(hn::Lt(magnitude, hn::Set(d32, 0x38800000U)), tiny, normal);
     result = hn::IfThenElse(hn::Gt(magnitude, hn::Set(d32, 0x477FFFFFU)), hn::Set(d32, 0x7C00U), result);
     result = hn::IfThenElse(hn::Gt(magnitude, hn::Set(d32, 0x7F800000U)), hn::Set(d32, 0x7E00U), result);
-    store_low_half(d16, hn::Or(result, sign), to);
+    return low_half(d, hn::Or(result, sign));
   }
+}
+
+template <class D, class Element>
+HWY_INLINE void store_float(D d, hn::Vec<D> value, Element* to) {
+  hn::StoreU(rounded_bits(d, value, Element{}), hn::Rebind<uint16_t, D>(), reinterpret_cast<uint16_t*>(to));
 }
 
 /// Calls body(tag, index) for all elements: whole vectors first, then one lane at a time.
@@ -121,34 +121,6 @@ HWY_INLINE void for_each_vector(int64_t numel, const Body& body) {
   int64_t i = 0;
   for (; i + lanes <= numel; i += lanes) body(all, i);
   for (; i < numel; ++i) body(one, i);
-}
-
-/// The frame of every optimizer kernel. Block by block: gradients are decoded and scaled into L1, then
-/// update(tag, weight, gradient, index) gives each new weight, then the new weights are rounded into `compute`.
-template <class Update>
-HWY_INLINE void update_range(const UpdateRange& range, const char* object, const Update& update) {
-  HWY_ALIGN float gradient[kUpdateBlockNumel];
-  for (int64_t begin = 0; begin < range.numel; begin += kUpdateBlockNumel) {
-    const int64_t numel = HWY_MIN(kUpdateBlockNumel, range.numel - begin);
-    float* const master = range.master + begin;
-    if (range.gradient != nullptr) {
-      visit_element(range.gradient_dtype, object, [&](auto element) HWY_ATTR {
-        const auto* from = static_cast<const decltype(element)*>(range.gradient) + begin;
-        for_each_vector(numel, [&](auto d, int64_t i) HWY_ATTR {
-          hn::StoreU(hn::Mul(load_float(d, from + i), hn::Set(d, range.gradient_scale)), d, gradient + i);
-        });
-      });
-    }
-    for_each_vector(numel, [&](auto d, int64_t i) HWY_ATTR {
-      hn::StoreU(update(d, hn::LoadU(d, master + i), hn::LoadU(d, gradient + i), begin + i), d, master + i);
-    });
-    if (range.compute != nullptr) {
-      visit_element(range.compute_dtype, object, [&](auto element) HWY_ATTR {
-        auto* to = static_cast<decltype(element)*>(range.compute) + begin;
-        for_each_vector(numel, [&](auto d, int64_t i) HWY_ATTR { store_float(d, hn::LoadU(d, master + i), to + i); });
-      });
-    }
-  }
 }
 
 }  // namespace deepspeed::kernels::HWY_NAMESPACE

@@ -18,7 +18,4 @@ struct UpdateRange {
   float gradient_scale = 1.0F;  ///< multiplies every gradient first (unscale x clip; negative to maximize)
 };
 
-/// Elements that a kernel treats at a time, small enough that decoded gradients and new weights stay in the L1 cache.
-constexpr int64_t kUpdateBlockNumel = 2048;
-
 }  // namespace deepspeed::kernels

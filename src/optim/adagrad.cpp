@@ -14,13 +14,14 @@ double decayed_lr(const Hyperparameters& h, int64_t step) {
 }
 
 void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) {
-  for_each_piece(lane, [&](const Segment& segment, int64_t begin, int64_t end) {
+  run_kernel(lane, &kernels::adagrad, &kernels::adagrad_cuda, [&](const Segment& segment, int64_t begin, int64_t end) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
-    kernels::adagrad({.range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
-                      .sum = state_data(lane, 0, begin),
-                      .lr = static_cast<float>(decayed_lr(h, segment.step)),
-                      .eps = static_cast<float>(h.eps),
-                      .l2 = static_cast<float>(h.weight_decay)});
+    return kernels::AdagradArgs{
+        .range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
+        .sum = state_data(lane, 0, begin),
+        .lr = static_cast<float>(decayed_lr(h, segment.step)),
+        .eps = static_cast<float>(h.eps),
+        .l2 = static_cast<float>(h.weight_decay)};
   });
 }
 

@@ -31,22 +31,23 @@ Factors factors(const Hyperparameters& h, int64_t step) {
 
 void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
                       bool amsgrad) {
-  for_each_piece(lane, [&](const Segment& segment, int64_t begin, int64_t end) {
+  run_kernel(lane, &kernels::adam, &kernels::adam_cuda, [&](const Segment& segment, int64_t begin, int64_t end) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
     const Factors f = factors(h, segment.step);
-    kernels::adam({.range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
-                   .exp_avg = state_data(lane, 0, begin),
-                   .exp_avg_sq = state_data(lane, 1, begin),
-                   .max_exp_avg_sq = amsgrad ? state_data(lane, 2, begin) : nullptr,
-                   .beta1 = static_cast<float>(h.betas[0]),
-                   .one_minus_beta1 = static_cast<float>(1.0 - h.betas[0]),
-                   .beta2 = static_cast<float>(h.betas[1]),
-                   .one_minus_beta2 = static_cast<float>(1.0 - h.betas[1]),
-                   .eps = static_cast<float>(h.eps),
-                   .step_size = static_cast<float>(f.step_size),
-                   .inverse_sqrt_correction = static_cast<float>(f.inverse_sqrt_correction),
-                   .weight_scale = static_cast<float>(f.weight_scale),
-                   .l2 = static_cast<float>(f.l2)});
+    return kernels::AdamArgs{
+        .range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
+        .exp_avg = state_data(lane, 0, begin),
+        .exp_avg_sq = state_data(lane, 1, begin),
+        .max_exp_avg_sq = amsgrad ? state_data(lane, 2, begin) : nullptr,
+        .beta1 = static_cast<float>(h.betas[0]),
+        .one_minus_beta1 = static_cast<float>(1.0 - h.betas[0]),
+        .beta2 = static_cast<float>(h.betas[1]),
+        .one_minus_beta2 = static_cast<float>(1.0 - h.betas[1]),
+        .eps = static_cast<float>(h.eps),
+        .step_size = static_cast<float>(f.step_size),
+        .inverse_sqrt_correction = static_cast<float>(f.inverse_sqrt_correction),
+        .weight_scale = static_cast<float>(f.weight_scale),
+        .l2 = static_cast<float>(f.l2)};
   });
 }
 

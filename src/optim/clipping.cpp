@@ -46,11 +46,10 @@ double sum_of_squares(const at::Tensor& values) {
   const int64_t num_chunks = (numel + kernels::kNormChunkNumel - 1) / kernels::kNormChunkNumel;
   std::vector<double> partials(static_cast<size_t>(num_chunks));
   at::parallel_for(0, num_chunks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t begin = i * kernels::kNormChunkNumel;
-      partials[static_cast<size_t>(i)] = kernels::sum_of_squares(data + begin * core::dtype_bytes(dtype), dtype,
-                                                                 std::min(kernels::kNormChunkNumel, numel - begin));
-    }
+    const int64_t begin = first * kernels::kNormChunkNumel;
+    const int64_t end = std::min(last * kernels::kNormChunkNumel, numel);
+    kernels::chunk_sums_of_squares(data + begin * core::dtype_bytes(dtype), dtype, end - begin,
+                                   partials.data() + first);
   });
   double total = 0.0;
   for (const double partial : partials) total += partial;

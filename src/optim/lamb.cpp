@@ -46,28 +46,54 @@ std::vector<Chunk> cut_chunks(std::span<const Segment> segments) {
   return chunks;
 }
 
+kernels::LambPrepareArgs prepare_args(const LaneShard& lane, const Hyperparameters& h, double gradient_scale,
+                                      const at::Tensor& scratch, const Segment& segment, int64_t begin, int64_t end) {
+  const Corrections c = corrections(h, segment.step);
+  return {.range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
+          .exp_avg = state_data(lane, 0, begin),
+          .exp_avg_sq = state_data(lane, 1, begin),
+          .update = scratch.data_ptr<float>() + begin,
+          .beta1 = static_cast<float>(h.betas[0]),
+          .one_minus_beta1 = static_cast<float>(1.0 - h.betas[0]),
+          .beta2 = static_cast<float>(h.betas[1]),
+          .one_minus_beta2 = static_cast<float>(1.0 - h.betas[1]),
+          .eps = static_cast<float>(h.eps),
+          .inverse_correction1 = static_cast<float>(c.inverse1),
+          .inverse_correction2 = static_cast<float>(c.inverse2),
+          .weight_decay = static_cast<float>(h.weight_decay),
+          .eps_inside_sqrt = h.eps_inside_sqrt};
+}
+
 void prepare_chunk(const LaneShard& lane, const Hyperparameters& h, double gradient_scale, const at::Tensor& scratch,
                    Chunk& chunk) {
-  const Corrections c = corrections(h, chunk.segment->step);
-  float* const update = scratch.data_ptr<float>() + chunk.begin;
-  kernels::lamb_prepare(
-      {.range = make_update_range(lane, chunk.begin, chunk.end, h.maximize ? -gradient_scale : gradient_scale),
-       .exp_avg = state_data(lane, 0, chunk.begin),
-       .exp_avg_sq = state_data(lane, 1, chunk.begin),
-       .update = update,
-       .beta1 = static_cast<float>(h.betas[0]),
-       .one_minus_beta1 = static_cast<float>(1.0 - h.betas[0]),
-       .beta2 = static_cast<float>(h.betas[1]),
-       .one_minus_beta2 = static_cast<float>(1.0 - h.betas[1]),
-       .eps = static_cast<float>(h.eps),
-       .inverse_correction1 = static_cast<float>(c.inverse1),
-       .inverse_correction2 = static_cast<float>(c.inverse2),
-       .weight_decay = static_cast<float>(h.weight_decay),
-       .eps_inside_sqrt = h.eps_inside_sqrt});
+  const auto args = prepare_args(lane, h, gradient_scale, scratch, *chunk.segment, chunk.begin, chunk.end);
+  kernels::lamb_prepare(args);
   const int64_t numel = chunk.end - chunk.begin;
-  chunk.weight_square =
-      kernels::sum_of_squares(lane.master.data_ptr<float>() + chunk.begin, core::Dtype::kFloat32, numel);
-  chunk.update_square = kernels::sum_of_squares(update, core::Dtype::kFloat32, numel);
+  chunk.weight_square = kernels::sum_of_squares(args.range.master, core::Dtype::kFloat32, numel);
+  chunk.update_square = kernels::sum_of_squares(args.update, core::Dtype::kFloat32, numel);
+}
+
+void prepare_on_gpu(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
+                    const at::Tensor& scratch, std::span<double> weight_norms, std::span<double> update_norms) {
+  int64_t num_tiles = 0;
+  std::vector<int> parameters;  // of each range
+  const auto args = args_of_segments(lane, [&](const Segment& segment, int64_t begin, int64_t end) {
+    num_tiles += kernels::num_cuda_tiles(end - begin);
+    parameters.push_back(segment.parameter);
+    return prepare_args(lane, groups[static_cast<size_t>(segment.group)], gradient_scale, scratch, segment, begin, end);
+  });
+  const auto count = static_cast<int64_t>(args.size());
+  const LaunchSite site(lane.master, kernels::cuda_table_bytes<kernels::LambPrepareArgs>(count));
+  const auto options = lane.master.options().dtype(at::kDouble);
+  const at::Tensor partials = at::empty({2 * num_tiles}, options);
+  const at::Tensor sums = at::empty({2 * count}, options);
+  kernels::lamb_prepare_cuda(args, site.table(), partials.data_ptr<double>(), sums.data_ptr<double>(), site.stream());
+  const at::Tensor on_cpu = sums.cpu();
+  const double* sum = on_cpu.const_data_ptr<double>();
+  for (const int parameter : parameters) {
+    weight_norms[static_cast<size_t>(parameter)] += *sum++;
+    update_norms[static_cast<size_t>(parameter)] += *sum++;
+  }
 }
 
 void prepare_with_torch(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
@@ -115,6 +141,10 @@ void Lamb::prepare(const LaneShard& lane, std::span<const Hyperparameters> group
     prepare_with_torch(lane, groups, gradient_scale, scratch, weight_norms, update_norms);
     return;
   }
+  if (!lane.master.is_cpu()) {
+    prepare_on_gpu(lane, groups, gradient_scale, scratch, weight_norms, update_norms);
+    return;
+  }
   std::vector<Chunk> chunks = cut_chunks(lane.segments);
   at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -138,11 +168,12 @@ void Lamb::apply(const LaneShard& lane, std::span<const Hyperparameters> groups,
     return h.lr * lamb_trust_ratio(std::sqrt(weight_norms[parameter]), std::sqrt(update_norms[parameter]), h);
   };
   if (uses_kernels(lane)) {
-    for_each_piece(lane, [&](const Segment& segment, int64_t begin, int64_t end) {
-      kernels::lamb_apply({.range = make_update_range(lane, begin, end, 1.0),
-                           .update = scratch.data_ptr<float>() + begin,
-                           .step_size = static_cast<float>(step_size(segment))});
-    });
+    const auto make = [&](const Segment& segment, int64_t begin, int64_t end) {
+      return kernels::LambApplyArgs{.range = make_update_range(lane, begin, end, 1.0),
+                                    .update = scratch.data_ptr<float>() + begin,
+                                    .step_size = static_cast<float>(step_size(segment))};
+    };
+    run_kernel(lane, &kernels::lamb_apply, &kernels::lamb_apply_cuda, make);
     return;
   }
   for (const Segment& segment : lane.segments) {

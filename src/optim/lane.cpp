@@ -2,6 +2,7 @@
 #include "optim/lane.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "deepspeed/error.h"
 
@@ -88,6 +89,12 @@ kernels::UpdateRange make_update_range(const LaneShard& lane, int64_t begin, int
   range.gradient_scale = static_cast<float>(gradient_scale);
   return range;
 }
+
+// A stream by way of torch's guards, which builds without CUDA have too.
+LaunchSite::LaunchSite(const at::Tensor& master, int64_t table_bytes)
+    : guard_(master.device()),
+      table_(at::empty({table_bytes}, master.options().dtype(at::kByte))),
+      stream_(c10::impl::VirtualGuardImpl(master.device().type()).getStream(master.device()).native_handle()) {}
 
 SegmentTensors segment_tensors(const LaneShard& lane, const Segment& segment, double gradient_scale) {
   const auto cut = [&](const at::Tensor& tensor) {

@@ -1,11 +1,16 @@
-// How optimizers walk a lane: checks of what they were given, and pieces of segments spread over threads.
+// How optimizers walk a lane: checks of what they were given, pieces of segments spread over threads, and all segments
+// in one launch on a GPU.
 #pragma once
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 #include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
 
 #include "core/dtype.h"
+#include "kernels/optimizer_cuda_kernels.h"
 #include "kernels/update_range.h"
 #include "optim/range_optimizer.h"
 
@@ -43,7 +48,45 @@ void for_each_piece(const LaneShard& lane, const Body& body) {
   });
 }
 
-/// One segment of a lane as tensors, for devices without kernels of ours.
+/// The kernels' arguments of every segment that is not empty: make(segment, begin, end).
+template <class Make>
+auto args_of_segments(const LaneShard& lane, const Make& make) {
+  std::vector<decltype(make(lane.segments[0], 0, 0))> args;
+  for (const Segment& segment : lane.segments) {
+    if (segment.begin < segment.end) args.push_back(make(segment, segment.begin, segment.end));
+  }
+  return args;
+}
+
+/// Where a lane on a GPU is updated: makes its device current, and holds memory for one launch on the current stream.
+class LaunchSite {
+ public:
+  LaunchSite(const at::Tensor& master, int64_t table_bytes);
+  void* table() const { return table_.data_ptr(); }
+  void* stream() const { return stream_; }
+
+ private:
+  c10::DeviceGuard guard_;
+  at::Tensor table_;
+  void* stream_;
+};
+
+/// Runs a kernel over the whole lane: a piece a thread on the CPU, one launch on a GPU. make(segment, begin, end) gives
+/// the arguments of elements [begin, end).
+template <class Args, class Make>
+void run_kernel(const LaneShard& lane, void (*on_cpu)(const Args&), void (*on_gpu)(std::span<const Args>, void*, void*),
+                const Make& make) {
+  if (lane.master.is_cpu()) {
+    for_each_piece(lane,
+                   [&](const Segment& segment, int64_t begin, int64_t end) { on_cpu(make(segment, begin, end)); });
+    return;
+  }
+  const std::vector<Args> args = args_of_segments(lane, make);
+  const LaunchSite site(lane.master, kernels::cuda_table_bytes<Args>(static_cast<int64_t>(args.size())));
+  on_gpu(args, site.table(), site.stream());
+}
+
+/// One segment of a lane as tensors, for devices without kernels of ours and as the reference.
 struct SegmentTensors {
   at::Tensor master;
   at::Tensor gradient;  ///< float32, scaled; a copy that may be changed

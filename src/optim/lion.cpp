@@ -10,16 +10,17 @@ namespace deepspeed::optim {
 namespace {
 
 void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) {
-  for_each_piece(lane, [&](const Segment& segment, int64_t begin, int64_t end) {
+  run_kernel(lane, &kernels::lion, &kernels::lion_cuda, [&](const Segment& segment, int64_t begin, int64_t end) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
-    kernels::lion({.range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
-                   .exp_avg = state_data(lane, 0, begin),
-                   .beta1 = static_cast<float>(h.betas[0]),
-                   .one_minus_beta1 = static_cast<float>(1.0 - h.betas[0]),
-                   .beta2 = static_cast<float>(h.betas[1]),
-                   .one_minus_beta2 = static_cast<float>(1.0 - h.betas[1]),
-                   .lr = static_cast<float>(h.lr),
-                   .weight_scale = static_cast<float>(1.0 - h.lr * h.weight_decay)});
+    return kernels::LionArgs{
+        .range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
+        .exp_avg = state_data(lane, 0, begin),
+        .beta1 = static_cast<float>(h.betas[0]),
+        .one_minus_beta1 = static_cast<float>(1.0 - h.betas[0]),
+        .beta2 = static_cast<float>(h.betas[1]),
+        .one_minus_beta2 = static_cast<float>(1.0 - h.betas[1]),
+        .lr = static_cast<float>(h.lr),
+        .weight_scale = static_cast<float>(1.0 - h.lr * h.weight_decay)};
   });
 }
 

@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include "deepspeed/error.h"
+#include "kernels/optimizer_cuda_kernels.h"
 #include "optim/adagrad.h"
 #include "optim/adam.h"
 #include "optim/lamb.h"
@@ -40,6 +41,11 @@ constexpr std::array kOptimizers = {
 }  // namespace
 
 RangeOptimizer::~RangeOptimizer() = default;
+
+bool RangeOptimizer::uses_kernels(const LaneShard& lane) const {
+  if (implementation_ == Implementation::kTorch) return false;
+  return lane.master.is_cpu() || (lane.master.is_cuda() && kernels::has_cuda_optimizers());
+}
 
 void ParameterNormOptimizer::step(const LaneShard& lane, std::span<const Hyperparameters> groups,
                                   double gradient_scale) const {

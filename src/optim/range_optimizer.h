@@ -43,7 +43,8 @@ enum class Needs {
   kPerParameter,  ///< norms of whole parameters, see ParameterNormOptimizer
 };
 
-/// kFastest: our kernels where the device has them (CPU), else plain LibTorch operations. kTorch: always the latter.
+/// kFastest: our kernels where the build has them for the device (CPU; CUDA with nvcc), else plain LibTorch operations.
+/// kTorch: always the latter.
 enum class Implementation { kFastest, kTorch };
 
 /// Holds no tensors and no step counts, so one object serves many lanes. Calls on different lanes may overlap.
@@ -64,9 +65,7 @@ class RangeOptimizer {
   void set_implementation(Implementation implementation) { implementation_ = implementation; }
 
  protected:
-  bool uses_kernels(const LaneShard& lane) const {
-    return implementation_ == Implementation::kFastest && lane.master.is_cpu();
-  }
+  bool uses_kernels(const LaneShard& lane) const;
 
  private:
   Implementation implementation_ = Implementation::kFastest;

@@ -11,16 +11,16 @@ namespace deepspeed::optim {
 namespace {
 
 void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) {
-  for_each_piece(lane, [&](const Segment& segment, int64_t begin, int64_t end) {
+  run_kernel(lane, &kernels::sgd, &kernels::sgd_cuda, [&](const Segment& segment, int64_t begin, int64_t end) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
-    kernels::sgd({.range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
-                  .momentum_buffer = h.momentum != 0.0 ? state_data(lane, 0, begin) : nullptr,
-                  .lr = static_cast<float>(h.lr),
-                  .momentum = static_cast<float>(h.momentum),
-                  .one_minus_dampening = static_cast<float>(1.0 - h.dampening),
-                  .l2 = static_cast<float>(h.weight_decay),
-                  .nesterov = h.nesterov,
-                  .first_step = segment.step == 1});
+    return kernels::SgdArgs{.range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
+                            .momentum_buffer = h.momentum != 0.0 ? state_data(lane, 0, begin) : nullptr,
+                            .lr = static_cast<float>(h.lr),
+                            .momentum = static_cast<float>(h.momentum),
+                            .one_minus_dampening = static_cast<float>(1.0 - h.dampening),
+                            .l2 = static_cast<float>(h.weight_decay),
+                            .nesterov = h.nesterov,
+                            .first_step = segment.step == 1};
   });
 }
 

@@ -10,6 +10,7 @@
 #include "deepspeed/error.h"
 #include "precision/accumulate.h"
 #include "tensor/dtype.h"
+#include "tensor/huge_pages.h"
 #include "tensor/placed_parameter.h"
 #include "tensor/released_parameter.h"
 
@@ -18,6 +19,10 @@ namespace {
 
 at::TensorOptions options_of(c10::ScalarType type, c10::Device device) {
   return at::TensorOptions().dtype(type).device(device);
+}
+
+at::Tensor zeros(int64_t numel, const at::TensorOptions& options) {
+  return tensor::full_on_huge_pages(numel, 0.0, options);
 }
 
 constexpr size_t kNamedParameters = 2;  // of a unit, in errors
@@ -120,9 +125,9 @@ void LaneStore::allocate(const std::vector<plan::Unit>& units) {
       lane.owned = options_.lifetimes.states_sharded ? plan.shard(rank_, world_) : plan::Range{0, plan.numel};
       const auto type = options_of(tensor::to_scalar_type(plan.dtype), device_);
       if (buffers.released) {
-        lane.owned_parameters = at::zeros({lane.owned.numel()}, type);
+        lane.owned_parameters = zeros(lane.owned.numel(), type);
       } else {
-        lane.parameters = at::zeros({plan.numel}, type);
+        lane.parameters = zeros(plan.numel, type);
         lane.owned_parameters = lane.owned_part(lane.parameters);
       }
       if (plan.trainable) allocate_owned(lane);
@@ -156,12 +161,13 @@ void LaneStore::allocate_owned(LaneBuffers& lane) {
            parameters_[lane.plan.placements.front().parameter].name,
            " is float64: trainable parameters are float32, bfloat16 or float16. Convert the model with .float().");
   if (options_.lifetimes.gradients == plan::Lifetime::kUntilReduced) {
-    lane.owned_gradient = at::zeros({lane.owned.numel()}, options_of(accumulation_type(), device_));
+    lane.owned_gradient = zeros(lane.owned.numel(), options_of(accumulation_type(), device_));
   }
-  lane.master = lane.needs_master_copy() ? at::zeros({lane.owned.numel()}, options_of(at::kFloat, device_))
-                                         : lane.owned_parameters;
+  lane.master =
+      lane.needs_master_copy() ? zeros(lane.owned.numel(), options_of(at::kFloat, device_)) : lane.owned_parameters;
   for (const optim::StateSpec& spec : state_specs_)
-    lane.states.push_back(at::full({lane.owned.numel()}, spec.initial_value, options_of(at::kFloat, device_)));
+    lane.states.push_back(
+        tensor::full_on_huge_pages(lane.owned.numel(), spec.initial_value, options_of(at::kFloat, device_)));
 }
 
 void LaneStore::fill_from_parameters(size_t first, comm::Communicator& data) {
@@ -264,7 +270,7 @@ void LaneStore::keep_gradients_whole(int unit) {
     core::log_once("whole gradients", core::LogLevel::kInfo,
                    "[zero] no_sync keeps whole gradients on every rank until the next reduction; this needs memory "
                    "that the stage alone would not");
-    lane.gradients = at::zeros({lane.plan.numel}, options_of(accumulation_type(), device_));
+    lane.gradients = zeros(lane.plan.numel, options_of(accumulation_type(), device_));
   }
 }
 

@@ -21,6 +21,22 @@ TEST(Norm, SumOfSquaresEqualsTheReferenceBitByBitOnEveryTarget) {
   });
 }
 
+TEST(Norm, ChunksReadTogetherEqualChunksReadAloneOnEveryTarget) {
+  on_every_target([] {
+    for (const Dtype dtype : kDtypes) {
+      const int64_t numel = 9 * kNormChunkNumel + 21;
+      const auto values = random_elements(dtype, numel, 8);
+      std::vector<double> sums(10);
+      chunk_sums_of_squares(values.data(), dtype, numel, sums.data());
+      for (int64_t i = 0; i < 10; ++i) {
+        const int64_t count = std::min(kNormChunkNumel, numel - i * kNormChunkNumel);
+        const char* const from = values.data() + i * kNormChunkNumel * core::dtype_bytes(dtype);
+        EXPECT_EQ(sums[static_cast<size_t>(i)], sum_of_squares_reference(from, dtype, count)) << "chunk " << i;
+      }
+    }
+  });
+}
+
 TEST(Norm, SumOfSquaresDoesNotDependOnAlignment) {
   const int64_t numel = kNormChunkNumel + 77;
   const auto values = random_floats(numel, 4);

@@ -179,6 +179,23 @@ TEST_P(OptimizerKernel, ASplitRangeGivesTheSameBits) {
   expect_same(split, whole);
 }
 
+// Ranges that are large enough to be written past the cache, and the same where alignment forbids it.
+TEST_P(OptimizerKernel, ALargeRangeGivesTheBitsOfItsPartsOnEveryTarget) {
+  static constexpr int64_t kNumel = (int64_t{1} << 19) + 45;
+  on_every_target([] {
+    Buffers whole(kNumel, Dtype::kBFloat16, Dtype::kBFloat16);
+    Buffers parts = whole;
+    Buffers shifted = whole;
+    GetParam().kernel(whole, 0, kNumel);
+    for (int64_t begin = 0; begin < kNumel; begin += 100'000)
+      GetParam().kernel(parts, begin, std::min(kNumel, begin + 100'000));
+    GetParam().kernel(shifted, 0, 3);
+    GetParam().kernel(shifted, 3, kNumel);
+    expect_same(whole, parts);
+    expect_same(shifted, parts);
+  });
+}
+
 TEST_P(OptimizerKernel, TheDtypeOfTheComputeTensorDoesNotChangeTheMaster) {
   Buffers narrow(100, Dtype::kFloat32, Dtype::kBFloat16);
   Buffers wide(100, Dtype::kFloat32, Dtype::kFloat32);
