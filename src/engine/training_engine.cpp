@@ -31,7 +31,7 @@ TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config
   });
 }
 
-TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config, Transport transport)
+TrainingEngine::TrainingEngine(ModelDescription model, const std::string& config, Transport& transport)
     : impl_(std::make_unique<Impl>(std::move(model), config, [&](c10::Device) { return std::move(transport); })) {}
 
 TrainingEngine::~TrainingEngine() {

@@ -125,7 +125,7 @@ Timeline train(const Setup& setup) {
                                 .gathers = std::make_unique<ThrottledCommunicator>(link),
                                 .clock = [&clock] { return clock.now_ns(); }};
     const detail::ModelDescription description = detail::describe(*model, {});
-    detail::TrainingEngine engine(description, config_text(setup, folder), std::move(transport));
+    detail::TrainingEngine engine(description, config_text(setup, folder), transport);
     for (int micro_batch = 0; micro_batch < 4 * setup.accumulation; ++micro_batch) {
       for (size_t module = 0; module < description.modules.size(); ++module)
         engine.before_forward(static_cast<int>(module));  // they are used in order of registration

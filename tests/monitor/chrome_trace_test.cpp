@@ -42,7 +42,9 @@ TEST(ChromeTrace, EveryEventIsThereWithItsProcessTrackAndTime) {
     EXPECT_EQ(each["pid"], 3);
     if (each["ph"] == "X") found[each["name"]] = each;
     if (each["name"] == "thread_name") tracks[each["tid"]] = each["args"]["name"];
-    if (each["name"] == "process_name") EXPECT_EQ(each["args"]["name"], "rank 3");
+    if (each["name"] == "process_name") {
+      EXPECT_EQ(each["args"]["name"], "rank 3");
+    }
   }
   ASSERT_EQ(found.size(), 2U);
   EXPECT_DOUBLE_EQ(found["forward"]["ts"].get<double>(), 1001.0);

@@ -136,7 +136,8 @@ class DS_API TrainingEngine {
   /// parameters and buffers.
   TrainingEngine(ModelDescription model, const std::string& config, c10::intrusive_ptr<c10d::ProcessGroup> data_group,
                  c10::intrusive_ptr<c10d::ProcessGroup> gather_group = {});
-  TrainingEngine(ModelDescription model, const std::string& config, Transport transport);
+  /// Takes what `transport` holds.
+  TrainingEngine(ModelDescription model, const std::string& config, Transport& transport);
   ~TrainingEngine();
   TrainingEngine(const TrainingEngine&) = delete;
   TrainingEngine& operator=(const TrainingEngine&) = delete;
