@@ -9,12 +9,13 @@ import argparse
 import importlib
 from typing import Any
 
-from deepspeed import _path_finder
+from deepspeed import _backend_hook, _path_finder
 from deepspeed._torch_range import check_torch_version
 from deepspeed.git_version_info import git_branch, git_hash, version
 
 check_torch_version()
 _path_finder.install()
+_backend_hook.install()
 
 __version__ = version
 __version_major__, __version_minor__, __version_patch__ = (int(part) for part in version.split("+")[0].split("."))

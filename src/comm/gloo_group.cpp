@@ -10,12 +10,17 @@
 
 namespace deepspeed::comm {
 
+c10::intrusive_ptr<c10d::Backend> make_gloo_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
+                                                    std::chrono::milliseconds timeout) {
+  const BrokenPipeIsAnError guard;  // for the threads that start here
+  const auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+  options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
+}
+
 c10::intrusive_ptr<c10d::ProcessGroup> make_gloo_group(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
                                                        int64_t timeout_seconds) {
-  const BrokenPipeIsAnError guard;  // for the threads that start here
-  const auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::seconds(timeout_seconds));
-  options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
-  const auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
+  const auto gloo = make_gloo_backend(store, rank, size, std::chrono::seconds(timeout_seconds));
   auto group = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
   group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gloo);
   group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);

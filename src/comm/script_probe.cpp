@@ -92,7 +92,7 @@ std::optional<GroupPosition> ScriptWatch::position_of(const Installed& installed
     return GroupPosition{.group = installed.group,
                          .rank = installed.rank,
                          .size = installed.size,
-                         .launched = static_cast<int64_t>(world->getSequenceNumberForGroup())};
+                         .launched = static_cast<int64_t>(world->getDefaultBackend()->getSequenceNumberForGroup())};
   } catch (const std::exception&) {  // a backend that does not count
     return std::nullopt;
   }

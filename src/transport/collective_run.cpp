@@ -176,8 +176,10 @@ bool CollectiveRun::is_sent() const {
          contributions_.sending == operation_->contributions.size();
 }
 
+bool CollectiveRun::is_released() const { return is_sent() && outbox_.is_read(); }
+
 bool CollectiveRun::is_done() const {
-  if (!is_sent() || fold_ < operation_->folds.size() || !outbox_.is_read()) return false;
+  if (!is_released() || fold_ < operation_->folds.size()) return false;
   for (int peer = 0; peer < group_.size(); ++peer) {
     if (peer == group_.rank()) continue;
     if (!peers_[peer].opened || peers_[peer].arrival < operation_->arrivals[peer].size()) return false;

@@ -23,12 +23,15 @@ class CollectiveRun {
   bool advance();
 
   bool is_done() const;
-  /// Whether everything of this rank's is out, so that the others can finish without it.
-  bool is_sent() const;
+  /// Whether everything of this rank's is out, and what is read in place has been read: then the others can finish
+  /// without it.
+  bool is_released() const;
   /// Whether it cannot end without more from `peer`.
   bool waits_for(int peer) const;
 
  private:
+  bool is_sent() const;
+
   /// Walks through sendings, the chunks of each in turn.
   struct SendCursor {
     size_t sending = 0;

@@ -142,21 +142,21 @@ void Exchange::wake_worker() {
 }
 
 /// Sends small things without a change of threads. What then is left to do is to receive: that can wait until somebody
-/// waits for it, since nobody else does.
+/// waits for it, since nobody else needs it.
 void Exchange::advance_at_once() {
   std::vector<Finished> finished;
-  bool is_all_sent = false;
+  bool is_released = false;
   {
     const std::unique_lock drive(drive_mutex_, std::try_to_lock);
     if (drive) {
       while (step_or_break(finished)) {
       }
       const std::lock_guard lock(mutex_);
-      is_all_sent = queue_.empty() && messages_.is_idle() && (!running_ || run_.is_sent());
+      is_released = queue_.empty() && messages_.is_idle() && (!running_ || run_.is_released());
     }
   }
   finish(finished);
-  if (!is_all_sent) wake_worker();
+  if (!is_released) wake_worker();
 }
 
 void Exchange::work() {

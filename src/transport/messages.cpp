@@ -155,7 +155,13 @@ bool Messages::waits_for(int peer) const {
   const Peer& state = peers_[peer];
   return !state.sends.empty() || state.incoming ||
          std::any_of(receives_.begin(), receives_.end(),
-                     [&](const Receiving& each) { return each.receive.peer == peer; });
+                     [&](const Receiving& each) { return each.receive.peer == peer || waits_for_anyone(each); });
+}
+
+/// A receive from anyone can only be given up where nobody can send any more: with one other rank, not where others are
+/// left.
+bool Messages::waits_for_anyone(const Receiving& each) const {
+  return each.receive.peer == kAnyPeer && group_.size() == 2;
 }
 
 void Messages::fail(const std::exception_ptr& error, std::vector<Finished>& finished) {

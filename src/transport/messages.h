@@ -86,6 +86,7 @@ class Messages {
   bool meet(int peer, const Descriptor& first);
   void complete(int peer, std::vector<Finished>& finished);
   std::optional<Receiving> take_receive(int peer, uint64_t tag);
+  bool waits_for_anyone(const Receiving& each) const;
   static Finished deliver(int peer, Receiving receiving, const Incoming& message);
 
   HostGroup& group_;

@@ -115,7 +115,7 @@ json other_value(Field field) {
   const json before = current_value(field);
   if (field.allowed.choices.size() == 1) return before;  // nothing else is allowed
   std::vector<json> candidates = {true,       false,        1,       2,          3,     0, 0.5, "float16",
-                                  "bfloat16", json{"item"}, json{7}, {{"k", 1}}, "text"};
+                                  "bfloat16", json{"item"}, json{7}, json{1, 2}, {{"k", 1}}, "text"};
   for (const auto& choice : field.allowed.choices) candidates.insert(candidates.begin(), {choice, json{choice}});
   for (const auto& candidate : candidates) {
     if (candidate != before && assign_value(field, candidate) && current_value(field) == candidate) return candidate;

@@ -1,4 +1,4 @@
-"""Starts a file of cases on two ranks, once, and says what became of each case."""
+"""Starts a file of cases on several ranks, once, and says what became of each case."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cases_of(files: Iterable[Path]) -> list[tuple[Path, str]]:
 
 
 def assert_case(file: Path, name: str, launch: tuple[str, ...], packages: Path | None = None) -> None:
-    """The case ended well on both ranks; `launch` is the command that starts them, `packages` a folder of packages that
+    """The case ended well on all ranks; `launch` is the command that starts them, `packages` a folder of packages that
     stand before the environment's."""
     for rank, outcome in enumerate(_results_of(file, launch, packages)):
         became = outcome.get(name, "did not run: an earlier case failed")
@@ -36,7 +36,7 @@ def _names(file: Path) -> list[str]:
 
 @functools.lru_cache(maxsize=None)
 def _results_of(file: Path, launch: tuple[str, ...], packages: Path | None = None) -> list[dict[str, str]]:
-    """{case: outcome} of both ranks; the launch's output in place of outcomes where a rank wrote none."""
+    """{case: outcome} of each rank; the launch's output in place of outcomes where a rank wrote none."""
     folders = [str(HERE), *([str(packages)] if packages else []), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     with tempfile.TemporaryDirectory(prefix=file.stem) as folder:
@@ -46,6 +46,7 @@ def _results_of(file: Path, launch: tuple[str, ...], packages: Path | None = Non
         except subprocess.TimeoutExpired as late:
             return [dict.fromkeys(_names(file), str(late))]
         files = sorted(Path(folder).glob("rank*.json"))
-        if len(files) != 2:
+        ranks = int(launch[launch.index("--num_gpus") + 1]) if "--num_gpus" in launch else 2
+        if len(files) != ranks:
             return [dict.fromkeys(_names(file), f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}")]
         return [json.loads(each.read_text()) for each in files]

@@ -72,12 +72,23 @@ all_to_all_single = _translated(torch_dist.all_to_all_single)
 gather = _translated(torch_dist.gather)
 scatter = _translated(torch_dist.scatter)
 barrier = _translated(torch_dist.barrier)
-monitored_barrier = _translated(torch_dist.monitored_barrier)
 send = _translated(torch_dist.send)
 recv = _translated(torch_dist.recv)
 isend = _translated(torch_dist.isend)
 irecv = _translated(torch_dist.irecv)
 batch_isend_irecv = _translated(torch_dist.batch_isend_irecv)
+
+
+def monitored_barrier(
+    group: Any = None, timeout: timedelta | None = None, wait_all_ranks: bool = False, **_: Any
+) -> None:
+    """A barrier whose error on rank 0 names a rank that did not come in time, or all of them with `wait_all_ranks`."""
+    _require_group("monitored_barrier")
+    if torch_dist.get_backend(group) == torch_dist.Backend.GLOO:
+        return torch_dist.monitored_barrier(group, timeout, wait_all_ranks)
+    # torch's function is for the backend of that name only, its groups are not.
+    chosen = torch_dist.group.WORLD if group is None else group
+    return chosen.monitored_barrier(timeout or default_pg_timeout, wait_all_ranks=wait_all_ranks)
 
 
 class _CoalescedWork:

@@ -47,7 +47,8 @@ def init_distributed(
 ) -> None:
     """Joins the process group of all ranks; where one exists, that one is taken as it is.
 
-    `dist_backend` None is nccl on GPUs and gloo on CPUs. Variables that the launcher did not set are taken from an MPI
+    `dist_backend` None is nccl on GPUs and, on CPUs, shm: ranks of one host share memory (gloo with
+    DEEPSPEED_SHARED_MEMORY=0). Variables that the launcher did not set are taken from an MPI
     launcher's where `auto_mpi_discovery`; a process that nobody launched is alone. `timeout` bounds every collective.
     Raises RuntimeError where `dist_init_required` is False and there is no group.
     """
@@ -66,7 +67,7 @@ def init_distributed(
     if init_method is None:
         _default_to_one_process(distributed_port)
     accelerator = get_accelerator()
-    backend = dist_backend or accelerator.communication_backend_name()
+    backend = dist_backend or _default_backend(accelerator)
     device_id = None
     if backend == "nccl":
         local_rank = int(os.environ.get("LOCAL_RANK", "0"))
@@ -77,6 +78,14 @@ def init_distributed(
     )
     if verbose:
         log_dist(f"joined {torch_dist.get_world_size()} ranks over {backend}", ranks=[0])
+
+
+def _default_backend(accelerator: Any) -> str:
+    if accelerator.device_name() != "cpu":
+        return accelerator.communication_backend_name()
+    from deepspeed import _C
+
+    return "shm" if _C.uses_shared_memory() else "gloo"
 
 
 def mpi_discovery(distributed_port: int = TORCH_DISTRIBUTED_DEFAULT_PORT, verbose: bool = True) -> None:

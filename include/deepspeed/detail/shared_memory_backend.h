@@ -1,0 +1,26 @@
+// The torch.distributed backend for CPU ranks of one host, for front ends that register it.
+#pragma once
+
+#include <chrono>
+
+#include <c10/util/intrusive_ptr.h>
+
+#include "deepspeed/export.h"
+
+namespace c10d {
+class Backend;
+class Store;
+}  // namespace c10d
+
+namespace deepspeed::detail {
+
+/// Collective over the `size` ranks that share `store`, which is of this group alone. Where the ranks are on several
+/// hosts, or memory cannot be shared on one of them, it is Gloo on all; rank 0 logs why as a warning. Throws CommError.
+DS_API c10::intrusive_ptr<c10d::Backend> make_shared_memory_backend(const c10::intrusive_ptr<c10d::Store>& store,
+                                                                    int rank, int size,
+                                                                    std::chrono::milliseconds timeout);
+
+/// Whether DEEPSPEED_SHARED_MEMORY leaves that to the library.
+DS_API bool uses_shared_memory();
+
+}  // namespace deepspeed::detail

@@ -1,0 +1,129 @@
+// How the ranks of a torch.distributed group come to share memory: they agree through the group's store.
+#include <c10/util/intrusive_ptr.h>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "comm/host_identity.h"
+#include "comm/rendezvous.h"
+#include "comm/shared_memory_backend.h"
+#include "core/environment.h"
+#include "core/log.h"
+#include "deepspeed/detail/shared_memory_backend.h"
+#include "deepspeed/error.h"
+#include "transport/exchange.h"
+
+namespace deepspeed::comm {
+namespace {
+
+constexpr char kShared[] = "shared";
+
+using StorePtr = c10::intrusive_ptr<c10d::Store>;
+
+struct Member {
+  StorePtr store;
+  int rank;
+  int size;
+  std::chrono::milliseconds timeout;
+};
+
+std::string random_name() {
+  std::random_device random;
+  std::ostringstream name;
+  for (int i = 0; i < 4; ++i) name << std::hex << random();
+  return name.str();
+}
+
+/// Every rank's text, which is not empty, in rank order.
+std::vector<std::string> exchange_texts(const Member& member, const std::string& what, const std::string& text) {
+  member.store->set(concat(what, "/", member.rank), text);
+  std::vector<std::string> texts;
+  for (int rank = 0; rank < member.size; ++rank) texts.push_back(member.store->get_to_str(concat(what, "/", rank)));
+  return texts;
+}
+
+/// A store may be used again for a group that is made anew: each time has keys of its own.
+StorePtr store_of_this_time(const Member& member) {
+  const int64_t time = member.store->add(concat("times/", member.rank), 1);
+  return c10::make_intrusive<c10d::PrefixStore>(concat("time", time), member.store);
+}
+
+/// Null, on all ranks, where that failed on any of them; then `reason` says on which, and why.
+std::unique_ptr<transport::Exchange> try_sharing(const Member& member, const std::string& token, std::string& reason) {
+  std::unique_ptr<transport::Exchange> exchange;
+  std::string failure = kShared;
+  try {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(member.timeout);
+    exchange = std::make_unique<transport::Exchange>(
+        transport::HostGroupOptions{.token = token, .rank = member.rank, .size = member.size},
+        transport::Exchange::Options{.timeout = seconds});
+  } catch (const Error& error) {
+    failure = error.what();
+  }
+  const std::vector<std::string> failures = exchange_texts(member, "made", failure);
+  for (size_t rank = 0; rank < failures.size(); ++rank) {
+    if (failures[rank] == kShared) continue;
+    reason = concat("memory cannot be shared on rank ", rank, ": ", failures[rank]);
+    return nullptr;
+  }
+  return exchange;
+}
+
+c10::intrusive_ptr<c10d::Backend> make_gloo(const Member& member) {
+  const auto store = c10::make_intrusive<c10d::PrefixStore>("gloo", member.store);
+  auto gloo = make_gloo_backend(store, member.rank, member.size, member.timeout);
+  gloo->setSequenceNumberForGroup();
+  return gloo;
+}
+
+c10::intrusive_ptr<c10d::Backend> make_backend(const Member& member) {
+  // The host's name has no space in it.
+  const std::string own = concat(random_name(), " ", host_identity());
+  const std::vector<std::string> all = exchange_texts(member, "host", own);
+  const auto host = [](const std::string& text) { return text.substr(text.find(' ') + 1); };
+  const std::string first = host(all[0]);
+  const bool is_allowed = std::none_of(all.begin(), all.end(), [&](const auto& text) { return host(text).empty(); });
+  const bool is_one_host = std::all_of(all.begin(), all.end(), [&](const auto& text) { return host(text) == first; });
+  if (!is_allowed || !is_one_host) {
+    if (member.rank == 0) core::log_info("[comm.shm] Gloo: the ranks are on several hosts, or must not share memory");
+    return make_gloo(member);
+  }
+  std::string reason;
+  auto exchange = try_sharing(member, all[0].substr(0, all[0].find(' ')), reason);
+  if (!exchange) {
+    if (member.rank == 0) core::log_warning("[comm.shm] ranks talk over Gloo, which is slower: ", reason);
+    return make_gloo(member);
+  }
+  return c10::make_intrusive<SharedMemoryBackend>(std::move(exchange), member.timeout);
+}
+
+}  // namespace
+}  // namespace deepspeed::comm
+
+namespace deepspeed::detail {
+
+c10::intrusive_ptr<c10d::Backend> make_shared_memory_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank,
+                                                             int size, std::chrono::milliseconds timeout) {
+  comm::Member member{.store = store, .rank = rank, .size = size, .timeout = timeout};
+  try {
+    member.store = comm::store_of_this_time(member);
+    return comm::make_backend(member);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw CommError(concat("[comm.shm] rank ", rank, " of ", size, " could not meet the others: ", error.what()));
+  }
+}
+
+bool uses_shared_memory() { return core::uses_shared_memory(); }
+
+}  // namespace deepspeed::detail
