@@ -126,10 +126,28 @@ def case_other_python_threads_run_while_backward_does() -> None:
     engine.destroy()
 
 
+class Weight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(64))
+
+
+class Chain(nn.Module):
+    """A product of matrices whose intermediate results Python never sees: torch itself would take the lock to drop those."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Weight() for _ in range(8))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.multi_dot([inputs, *(block.weight for block in self.blocks)])
+
+
 def case_reductions_of_a_backward_need_no_interpreter() -> None:
-    """All of them go out while another thread keeps the interpreter's lock to itself."""
-    engine = initialize(deep_model(), settings(2))
-    loss = engine(torch.ones(4, 256)).sum()
+    """All but the last, which the end of the graph sends, go out while another thread keeps the interpreter to itself."""
+    engine = initialize(Chain(), settings(2, zero_optimization={"stage": 2, "reduce_bucket_size": 4096}))
+    inputs = torch.ones(4, 64)
+    loss = engine(inputs).sum()
     engine.backward(loss)
     engine.step()
     one_backward = engine.collectives()["reductions"]
@@ -145,12 +163,12 @@ def case_reductions_of_a_backward_need_no_interpreter() -> None:
 
     thread = threading.Thread(target=hold_the_lock)
     thread.start()
-    loss = engine(torch.ones(4, 256)).sum()
+    loss = engine(inputs).sum()
     with no_forced_switches():
         go.set()
         engine.backward(loss)
         thread.join()
-    assert seen == [2 * one_backward]
+    assert seen[0] >= 2 * one_backward - 1, f"{seen} of {2 * one_backward}"
     engine.step()
     engine.destroy()
 
