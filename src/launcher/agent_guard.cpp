@@ -64,7 +64,7 @@ int guard(pid_t child, const sigset_t& signals) {
     const int signal = ::sigwaitinfo(&signals, nullptr);
     if (signal > 0 && signal != SIGCHLD) ::kill(child, signal);
   }
-  if (WIFSIGNALED(status)) kill_what_is_left(signals);
+  if (exit_code_of(status) != 0) kill_what_is_left(signals);  // also where it gave up before it had ended its ranks
   return exit_code_of(status);
 }
 
