@@ -5,7 +5,6 @@
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
 #include <optional>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -18,18 +17,12 @@
 #include "core/environment.h"
 #include "core/log.h"
 #include "deepspeed/error.h"
+#include "transport/host_group.h"
 
 namespace deepspeed::comm {
 namespace {
 
 constexpr Tag kMeeting{.step = 0, .phase = Phase::kSetup, .unit = -1, .name = "the ranks of each host"};
-
-std::string random_name() {
-  std::random_device random;
-  std::ostringstream name;
-  for (int i = 0; i < 4; ++i) name << std::hex << random();
-  return name.str();
-}
 
 /// The ranks of this one's host, sharing memory; null, on all ranks, where that failed on any of them.
 std::unique_ptr<Communicator> try_sharing(const c10::intrusive_ptr<c10d::ProcessGroup>& group, const HostMap& hosts,
@@ -67,7 +60,7 @@ std::unique_ptr<Communicator> make_across(c10d::ProcessGroup& group, const HostM
 
 std::unique_ptr<Communicator> make_for_cpu(c10::intrusive_ptr<c10d::ProcessGroup> group, const std::string& host) {
   std::unique_ptr<Communicator> messages = make_direct_exchange(group);
-  const std::string name = messages->broadcast_string(random_name(), 0, kMeeting);
+  const std::string name = messages->broadcast_string(transport::random_token(), 0, kMeeting);
   const auto hosts = HostMap::from_names(messages->all_gather_strings(host, kMeeting));
   if (!hosts || hosts->ranks_per_host() <= 1) return messages;
   std::unique_ptr<Communicator> shared = try_sharing(group, *hosts, name, *messages);

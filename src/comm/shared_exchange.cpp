@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/element_type.h"
 #include "comm/process_bound.h"
 #include "comm/wait_watch.h"
 #include "core/environment.h"
@@ -21,24 +22,11 @@ namespace {
 using transport::Element;
 using transport::Operation;
 
-Element element_of(c10::ScalarType type) {
-  switch (type) {
-    case at::kFloat:
-      return Element::kFloat32;
-    case at::kDouble:
-      return Element::kFloat64;
-    case at::kHalf:
-      return Element::kFloat16;
-    case at::kBFloat16:
-      return Element::kBFloat16;
-    case at::kLong:
-      return Element::kInt64;
-    case at::kInt:
-      return Element::kInt32;
-    default:
-      throw NotSupported(concat("[comm.shared_exchange] sums of ", c10::toString(type),
-                                " elements, expected float32, float64, float16, bfloat16, int32 or int64"));
-  }
+Element addable(c10::ScalarType type) {
+  const auto element = element_of(type);
+  DS_CHECK(element, NotSupported, "[comm.shared_exchange] sums of ", c10::toString(type),
+           " elements. Convert them to another type first.");
+  return *element;
 }
 
 std::byte* bytes_of(const at::Tensor& values) { return static_cast<std::byte*>(values.data_ptr()); }
@@ -136,7 +124,7 @@ class SharedExchange final : public Communicator {
       each.result = bytes_of(results[index]);
       buffers.push_back(results[index]);
       each.numel = numel;
-      each.rule = {.element = element_of(lane.scalar_type()), .wire = element_of(wire), .scale = scale};
+      each.rule = {.element = addable(lane.scalar_type()), .wire = addable(wire), .scale = scale};
       sizes += concat(" ", numel * static_cast<int64_t>(c10::elementSize(wire)));
     }
     return launch(plan_reduce_scatter(place_, plan), tag, concat(" (a sum, bytes a rank:", sizes, ")"),
@@ -158,7 +146,7 @@ class SharedExchange final : public Communicator {
   }
 
   Work all_reduce(const at::Tensor& values, double scale, const Tag& tag) override {
-    const Element element = element_of(values.scalar_type());
+    const Element element = addable(values.scalar_type());
     Operation operation = plan_all_reduce(place_, bytes_of(values), values.numel(),
                                           {.element = element, .wire = element, .scale = scale});
     return launch(std::move(operation), tag, concat(" (a sum, bytes a rank: ", values.nbytes(), ")"), {values});

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
-#include <random>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,13 +33,6 @@ struct Member {
   int size;
   std::chrono::milliseconds timeout;
 };
-
-std::string random_name() {
-  std::random_device random;
-  std::ostringstream name;
-  for (int i = 0; i < 4; ++i) name << std::hex << random();
-  return name.str();
-}
 
 /// Every rank's text, which is not empty, in rank order.
 std::vector<std::string> exchange_texts(const Member& member, const std::string& what, const std::string& text) {
@@ -87,7 +78,7 @@ c10::intrusive_ptr<c10d::Backend> make_gloo(const Member& member) {
 
 c10::intrusive_ptr<c10d::Backend> make_backend(const Member& member) {
   // The host's name has no space in it.
-  const std::string own = concat(random_name(), " ", host_identity());
+  const std::string own = concat(transport::random_token(), " ", host_identity());
   const std::vector<std::string> all = exchange_texts(member, "host", own);
   const auto host = [](const std::string& text) { return text.substr(text.find(' ') + 1); };
   const std::string first = host(all[0]);

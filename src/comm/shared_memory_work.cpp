@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -79,12 +80,20 @@ bool SharedMemoryWork::wait(std::chrono::milliseconds timeout) {
     const auto exchange = exchange_.lock();
     const bool is_bounded = timeout > std::chrono::milliseconds(0);
     const auto most = is_bounded ? timeout : std::chrono::milliseconds::max();
+    if (!exchange) wait_for_the_end();
     DS_CHECK(!exchange || exchange->wait_for(*launched_.pending, most), CommError, "[comm.shm] rank ", rank_, ": ",
              launched_.line, ": timed out after ", timeout.count(), " ms. Another rank has not come, or is slow.");
   }
   if (const std::exception_ptr error = launched_.pending->error()) std::rethrow_exception(error);
   copy_back();
   return true;
+}
+
+// The group is being destroyed on another thread, which finishes what was launched.
+void SharedMemoryWork::wait_for_the_end() {
+  std::promise<void> end;
+  launched_.pending->on_finish([&](const std::exception_ptr&) { end.set_value(); });
+  end.get_future().wait();
 }
 
 void SharedMemoryWork::abort() {

@@ -114,7 +114,8 @@ void CollectiveRun::compare_line(int peer) const {
   const Line& mine = group_.control(group_.rank()).lines[number_ % Control::kLines];
   const Line& theirs = group_.control(peer).lines[number_ % Control::kLines];
   if (mine.hash == theirs.hash) return;
-  throw CommError(concat("rank ", peer, " is at: ", theirs.text, "; rank ", group_.rank(), " is at: ", mine.text,
+  throw CommError(concat("the ranks disagree: rank ", peer, " is at: ", theirs.text, "; rank ", group_.rank(),
+                         " is at: ", mine.text,
                          ". All ranks must do the same in the same order: look for a branch that only some ranks take, "
                          "an uneven number of batches, or something done under `if rank == 0`"));
 }

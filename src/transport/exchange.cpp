@@ -265,8 +265,8 @@ bool Exchange::step_or_break(std::vector<Finished>& finished) {
     try {
       return step(finished);
     } catch (const CommError& error) {
-      break_with(std::make_exception_ptr(CommError(concat("[transport] rank ", group_->rank(), " of ", group_->size(),
-                                                          ": the ranks disagree: ", error.what()))));
+      break_with(std::make_exception_ptr(
+          CommError(concat("[transport] rank ", group_->rank(), " of ", group_->size(), ": ", error.what()))));
     } catch (...) {
       break_with(std::current_exception());
     }
@@ -295,24 +295,34 @@ bool Exchange::is_idle() {
 
 bool Exchange::waits_for(int peer) { return (running_ && run_.waits_for(peer)) || messages_.waits_for(peer); }
 
-/// Under drive_mutex_, where nothing can be moved: breaks off if that is because a rank is gone.
+/// Why nothing more is to be expected of `peer`, after nothing has moved for so long; empty: something is.
+std::string Exchange::why_gone(int peer, Clock::duration blocked) const {
+  const Control& control = group_->control(peer);
+  switch (control.presence.load(std::memory_order_acquire)) {
+    case Presence::kFailed:
+      return concat("rank ", peer, " failed: ", control.reason);
+    case Presence::kLeft:
+      return concat("rank ", peer, " has left the group");
+    case Presence::kThere:
+      break;
+  }
+  if (blocked > kSleep && !group_->is_alive(peer)) return concat("rank ", peer, " has ended");
+  if (blocked > options_.timeout) return concat("rank ", peer, " did not come within ", options_.timeout.count(), " s");
+  return "";
+}
+
+/// Under drive_mutex_, where nothing can be moved: breaks off if that is because a rank is gone, or, for a receive from
+/// anyone, because all are.
 void Exchange::look_after_peers(Clock::time_point blocked_since) {
   const auto blocked = Clock::now() - blocked_since;
+  int num_gone = 0;
   for (int peer = 0; peer < group_->size(); ++peer) {
-    if (peer == group_->rank() || broken_ || !waits_for(peer)) continue;
-    const Control& control = group_->control(peer);
-    const Presence presence = control.presence.load(std::memory_order_acquire);
-    const std::string what = running_ ? running_->operation.line : "a message";
-    std::string reason;
-    if (presence == Presence::kFailed) reason = concat("rank ", peer, " failed: ", control.reason);
-    if (presence == Presence::kLeft) reason = concat("rank ", peer, " has left the group");
-    if (presence == Presence::kThere && blocked > kSleep && !group_->is_alive(peer)) {
-      reason = concat("rank ", peer, " has ended");
-    }
-    if (reason.empty() && blocked > options_.timeout) {
-      reason = concat("rank ", peer, " did not come within ", options_.timeout.count(), " s");
-    }
+    if (peer == group_->rank() || broken_ || !(waits_for(peer) || messages_.waits_for_anyone())) continue;
+    const std::string reason = why_gone(peer, blocked);
     if (reason.empty()) continue;
+    ++num_gone;
+    if (!waits_for(peer) && num_gone < group_->size() - 1) continue;
+    const std::string what = running_ ? running_->operation.line : "a message";
     break_with(std::make_exception_ptr(CommError(
         concat("[transport] rank ", group_->rank(), " of ", group_->size(), ": ", what, " failed: ", reason))));
   }

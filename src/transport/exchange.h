@@ -84,6 +84,7 @@ class Exchange {
   bool step(std::vector<Finished>& finished);
   bool step_or_break(std::vector<Finished>& finished);
   bool begin_next();
+  std::string why_gone(int peer, Clock::duration blocked) const;
   void look_after_peers(Clock::time_point blocked_since);
   bool waits_for(int peer);
   bool is_idle();

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <new>
 #include <random>
+#include <sstream>
 #include <utility>
 
 #include "deepspeed/error.h"
@@ -64,6 +65,13 @@ void lock_for_life(int file) {
 }
 
 }  // namespace
+
+std::string random_token() {
+  std::random_device random;
+  std::ostringstream token;
+  for (int i = 0; i < 4; ++i) token << std::hex << random();
+  return token.str();
+}
 
 HostGroup::HostGroup(const HostGroupOptions& options)
     : rank_(options.rank), size_(options.size), pid_(::getpid()), layout_(options.size) {

@@ -15,6 +15,9 @@
 
 namespace deepspeed::transport {
 
+/// A token that nobody else has; one rank makes it and tells the others.
+std::string random_token();
+
 struct HostGroupOptions {
   std::string token;  ///< the same on all ranks, and of no other group: at most 64 letters and digits
   int rank = 0;

@@ -155,13 +155,12 @@ bool Messages::waits_for(int peer) const {
   const Peer& state = peers_[peer];
   return !state.sends.empty() || state.incoming ||
          std::any_of(receives_.begin(), receives_.end(),
-                     [&](const Receiving& each) { return each.receive.peer == peer || waits_for_anyone(each); });
+                     [&](const Receiving& each) { return each.receive.peer == peer; });
 }
 
-/// A receive from anyone can only be given up where nobody can send any more: with one other rank, not where others are
-/// left.
-bool Messages::waits_for_anyone(const Receiving& each) const {
-  return each.receive.peer == kAnyPeer && group_.size() == 2;
+bool Messages::waits_for_anyone() const {
+  return std::any_of(receives_.begin(), receives_.end(),
+                     [](const Receiving& each) { return each.receive.peer == kAnyPeer; });
 }
 
 void Messages::fail(const std::exception_ptr& error, std::vector<Finished>& finished) {

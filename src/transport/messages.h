@@ -54,6 +54,7 @@ class Messages {
   bool is_idle() const;
   bool is_sending() const;
   bool waits_for(int peer) const;
+  bool waits_for_anyone() const;
   void fail(const std::exception_ptr& error, std::vector<Finished>& finished);
 
  private:
@@ -86,7 +87,6 @@ class Messages {
   bool meet(int peer, const Descriptor& first);
   void complete(int peer, std::vector<Finished>& finished);
   std::optional<Receiving> take_receive(int peer, uint64_t tag);
-  bool waits_for_anyone(const Receiving& each) const;
   static Finished deliver(int peer, Receiving receiving, const Incoming& message);
 
   HostGroup& group_;

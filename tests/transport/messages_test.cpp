@@ -115,5 +115,17 @@ TEST(Messages, AnotherLengthIsAnErrorOfTheReceiver) {
   });
 }
 
+TEST(Messages, AReceiveFromAnyoneFailsOnceAllOthersHaveLeft) {
+  run_on_threads(3, [](Exchange& exchange) {
+    if (exchange.place().rank != 0) return;
+    try {
+      receive_text(exchange, kAnyPeer, 9, 1);
+      ADD_FAILURE() << "expected CommError";
+    } catch (const CommError& error) {
+      EXPECT_NE(std::string(error.what()).find("has left the group"), std::string::npos) << error.what();
+    }
+  });
+}
+
 }  // namespace
 }  // namespace deepspeed::transport
