@@ -1,3 +1,4 @@
+// Works that note when they were launched, waited for and done.
 #include "comm/traced_communicator.h"
 
 #include <ATen/core/Tensor.h>

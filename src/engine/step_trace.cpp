@@ -1,3 +1,4 @@
+// Turning the tracer on and off from step to step, and handing what it has on.
 #include "engine/step_trace.h"
 
 #include <algorithm>

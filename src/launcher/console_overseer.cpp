@@ -1,3 +1,4 @@
+// Signals of the terminal become demands, lines go to the console.
 #include "launcher/console_overseer.h"
 
 #include <unistd.h>

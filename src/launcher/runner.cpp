@@ -1,3 +1,4 @@
+// Which ways of reaching hosts there are, and what each needs.
 #include "launcher/runner.h"
 
 #include "deepspeed/error.h"

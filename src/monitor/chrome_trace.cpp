@@ -1,3 +1,4 @@
+// Events as the JSON that Perfetto and chrome://tracing read.
 #include "monitor/chrome_trace.h"
 
 #include <algorithm>

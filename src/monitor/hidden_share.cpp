@@ -1,3 +1,4 @@
+// Unions of intervals, and their lengths.
 #include "monitor/hidden_share.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Sums over steps, and the line that they make.
 #include "monitor/step_times.h"
 
 #include <cstdio>

@@ -44,7 +44,8 @@ RangeOptimizer::~RangeOptimizer() = default;
 
 bool RangeOptimizer::uses_kernels(const LaneShard& lane) const {
   if (implementation_ == Implementation::kTorch) return false;
-  return lane.master.is_cpu() || (lane.master.is_cuda() && kernels::has_cuda_optimizers());
+  if (lane.master.is_cpu()) return true;
+  return implementation_ == Implementation::kKernels && lane.master.is_cuda() && kernels::has_cuda_optimizers();
 }
 
 void ParameterNormOptimizer::step(const LaneShard& lane, std::span<const Hyperparameters> groups,

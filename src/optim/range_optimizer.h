@@ -43,9 +43,10 @@ enum class Needs {
   kPerParameter,  ///< norms of whole parameters, see ParameterNormOptimizer
 };
 
-/// kFastest: our kernels where the build has them for the device (CPU; CUDA with nvcc), else plain LibTorch operations.
-/// kTorch: always the latter.
-enum class Implementation { kFastest, kTorch };
+/// kProven: our kernels on the CPU, plain LibTorch operations elsewhere: the kernels for GPUs are tested by
+/// tests/optim/cuda_lanes_test.cpp, which has not run on one yet. kKernels: also those, where the build has them.
+/// kTorch: always LibTorch operations.
+enum class Implementation { kProven, kKernels, kTorch };
 
 /// Holds no tensors and no step counts, so one object serves many lanes. Calls on different lanes may overlap.
 class RangeOptimizer {
@@ -68,7 +69,7 @@ class RangeOptimizer {
   bool uses_kernels(const LaneShard& lane) const;
 
  private:
-  Implementation implementation_ = Implementation::kFastest;
+  Implementation implementation_ = Implementation::kProven;
 };
 
 /// An optimizer that scales each parameter's update by norms over the whole parameter (LAMB).

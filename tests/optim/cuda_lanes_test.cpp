@@ -91,6 +91,7 @@ class CudaLane : public testing::TestWithParam<Case> {
 TEST_P(CudaLane, KernelsAgreeWithTheTorchOperationsAndWithTheCpuForAllDtypes) {
   const auto ours = make_optimizer(GetParam().type, GetParam().values);
   const auto reference = make_optimizer(GetParam().type, GetParam().values);
+  ours->set_implementation(Implementation::kKernels);
   reference->set_implementation(Implementation::kTorch);
   for (const auto gradient : {at::kFloat, at::kBFloat16, at::kHalf}) {
     for (const auto compute : {at::kFloat, at::kBFloat16, at::kHalf}) {
@@ -110,6 +111,7 @@ TEST_P(CudaLane, KernelsAgreeWithTheTorchOperationsAndWithTheCpuForAllDtypes) {
 
 TEST_P(CudaLane, TheSameStepsGiveTheSameBits) {
   const auto optimizer = make_optimizer(GetParam().type, GetParam().values);
+  optimizer->set_implementation(Implementation::kKernels);
   at::manual_seed(12);
   Lane first = make_lane(*optimizer, at::kBFloat16, at::kBFloat16).to(at::kCUDA);
   Lane second = first.to(at::kCUDA);

@@ -15,7 +15,8 @@ class Store;
 namespace deepspeed::detail {
 
 /// Collective over the `size` ranks that share `store`, which is of this group alone. Where the ranks are on several
-/// hosts, or memory cannot be shared on one of them, it is Gloo on all; rank 0 logs why as a warning. Throws CommError.
+/// hosts, or DEEPSPEED_SHARED_MEMORY=0 is set on one of them, it is Gloo on all; so it is where memory cannot be shared,
+/// with a warning of rank 0 that says why. Throws CommError.
 DS_API c10::intrusive_ptr<c10d::Backend> make_shared_memory_backend(const c10::intrusive_ptr<c10d::Store>& store,
                                                                     int rank, int size,
                                                                     std::chrono::milliseconds timeout);
