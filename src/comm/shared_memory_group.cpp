@@ -1,4 +1,6 @@
-// How the ranks of a torch.distributed group come to share memory: they agree through the group's store.
+// The ranks agree through the group's store.
+#include "comm/shared_memory_group.h"
+
 #include <c10/util/intrusive_ptr.h>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -11,8 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "comm/host_identity.h"
+#include "comm/factory.h"
+#include "comm/host_map.h"
 #include "comm/rendezvous.h"
+#include "comm/several_hosts_backend.h"
 #include "comm/shared_memory_backend.h"
 #include "core/environment.h"
 #include "core/log.h"
@@ -32,6 +36,7 @@ struct Member {
   int rank;
   int size;
   std::chrono::milliseconds timeout;
+  std::string host;
 };
 
 /// Every rank's text, which is not empty, in rank order.
@@ -76,20 +81,9 @@ c10::intrusive_ptr<c10d::Backend> make_gloo(const Member& member) {
   return gloo;
 }
 
-c10::intrusive_ptr<c10d::Backend> make_backend(const Member& member) {
-  // The host's name has no space in it.
-  const std::string own = concat(transport::random_token(), " ", host_identity());
-  const std::vector<std::string> all = exchange_texts(member, "host", own);
-  const auto host = [](const std::string& text) { return text.substr(text.find(' ') + 1); };
-  const std::string first = host(all[0]);
-  const bool is_allowed = std::none_of(all.begin(), all.end(), [&](const auto& text) { return host(text).empty(); });
-  const bool is_one_host = std::all_of(all.begin(), all.end(), [&](const auto& text) { return host(text) == first; });
-  if (!is_allowed || !is_one_host) {
-    if (member.rank == 0) core::log_info("[comm.shm] Gloo: the ranks are on several hosts, or must not share memory");
-    return make_gloo(member);
-  }
+c10::intrusive_ptr<c10d::Backend> make_for_one_host(const Member& member, const std::string& token) {
   std::string reason;
-  auto exchange = try_sharing(member, all[0].substr(0, all[0].find(' ')), reason);
+  auto exchange = try_sharing(member, token, reason);
   if (!exchange) {
     if (member.rank == 0) core::log_warning("[comm.shm] ranks talk over Gloo, which is slower: ", reason);
     return make_gloo(member);
@@ -97,22 +91,53 @@ c10::intrusive_ptr<c10d::Backend> make_backend(const Member& member) {
   return c10::make_intrusive<SharedMemoryBackend>(std::move(exchange), member.timeout);
 }
 
+c10::intrusive_ptr<c10d::Backend> make_for_several_hosts(const Member& member) {
+  const auto store = c10::make_intrusive<c10d::PrefixStore>("hosts", member.store);
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(member.timeout);
+  auto communicator =
+      make_communicator(make_gloo_group(store, member.rank, member.size, seconds.count()), at::kCPU, member.host);
+  return c10::make_intrusive<SeveralHostsBackend>(std::move(communicator), make_gloo(member), member.timeout);
+}
+
+c10::intrusive_ptr<c10d::Backend> make_backend(const Member& member) {
+  // A token has no space in it.
+  const std::string own = concat(transport::random_token(), " ", member.host);
+  const std::vector<std::string> all = exchange_texts(member, "host", own);
+  std::vector<std::string> names;
+  for (const std::string& text : all) names.push_back(text.substr(text.find(' ') + 1));
+  const auto hosts = HostMap::from_names(names);
+  if (hosts && hosts->num_hosts() == 1) return make_for_one_host(member, all[0].substr(0, all[0].find(' ')));
+  if (hosts && hosts->ranks_per_host() > 1) return make_for_several_hosts(member);
+  if (member.rank == 0) {
+    core::log_info("[comm.shm] Gloo: ",
+                   !hosts ? "a rank must not share memory" : "the hosts have one rank each, or not equally many");
+  }
+  return make_gloo(member);
+}
+
 }  // namespace
+
+c10::intrusive_ptr<c10d::Backend> make_shared_memory_group(const c10::intrusive_ptr<c10d::Store>& store, int rank,
+                                                           int size, std::chrono::milliseconds timeout,
+                                                           const std::string& host) {
+  Member member{.store = store, .rank = rank, .size = size, .timeout = timeout, .host = host};
+  try {
+    member.store = store_of_this_time(member);
+    return make_backend(member);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw CommError(concat("[comm.shm] rank ", rank, " of ", size, " could not meet the others: ", error.what()));
+  }
+}
+
 }  // namespace deepspeed::comm
 
 namespace deepspeed::detail {
 
 c10::intrusive_ptr<c10d::Backend> make_shared_memory_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                                              int size, std::chrono::milliseconds timeout) {
-  comm::Member member{.store = store, .rank = rank, .size = size, .timeout = timeout};
-  try {
-    member.store = comm::store_of_this_time(member);
-    return comm::make_backend(member);
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw CommError(concat("[comm.shm] rank ", rank, " of ", size, " could not meet the others: ", error.what()));
-  }
+  return comm::make_shared_memory_group(store, rank, size, timeout);
 }
 
 bool uses_shared_memory() { return core::uses_shared_memory(); }

@@ -1,6 +1,7 @@
 """Training on two hosts: the guide's command, as it is written there, and ranks that end with the same weights."""
 import importlib.util
 import os
+import re
 import shutil
 
 import pytest
@@ -35,3 +36,16 @@ def test_ranks_on_two_hosts_have_the_same_weights_after_training_on_data_of_thei
     said = dict(line.split(" on ", 1) for line in launch.out.splitlines() if " on eth0: " in line)
     assert set(said) == {"[node1:0]", "[node2:1]"}, launch.out
     assert said["[node1:0]"] == said["[node2:1]"] and said["[node1:0]"].startswith("eth0: True ")
+
+
+@needs_package
+def test_torch_distributed_over_two_hosts_of_two_ranks_equals_gloo_and_sends_less(network, tmp_path):
+    shutil.copy(ROOT / "tests/hosts/several_hosts.py", tmp_path / "several_hosts.py")
+    (tmp_path / "hostfile.txt").write_text("node1 slots=2\nnode2 slots=2\n", encoding="utf-8")
+    launch = Launch(network, tmp_path, "-H", "hostfile.txt", "several_hosts.py")
+    assert launch.wait() == 0, launch.out + launch.err
+    said = re.findall(r"differs by (\S+), sends (\d+) MiB where Gloo sends (\d+)", launch.out)
+    assert len(said) == 4, launch.out
+    for difference, ours, gloos in said:
+        assert float(difference) < 1e-6
+        assert 8 <= int(ours) <= 9 and int(gloos) >= 11  # a ring over four ranks crosses a host's network with 1.5 x 8
