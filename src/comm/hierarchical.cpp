@@ -2,6 +2,7 @@
 #include "comm/hierarchical.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <unistd.h>
 
 #include <condition_variable>

@@ -2,6 +2,7 @@
 #include "comm/plain_tensors.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "deepspeed/error.h"
 

@@ -2,6 +2,7 @@
 #include "comm/several_hosts_backend.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <exception>

@@ -2,6 +2,7 @@
 #include "comm/several_hosts_work.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <unistd.h>
 
 #include <condition_variable>

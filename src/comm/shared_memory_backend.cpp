@@ -302,7 +302,7 @@ WorkPtr SharedMemoryBackend::_reduce_scatter_base(at::Tensor& output, at::Tensor
 
 WorkPtr SharedMemoryBackend::reduce_scatter_tensor_coalesced(Tensors& outputs, Tensors& inputs,
                                                              const c10d::ReduceScatterOptions& options) {
-  Call call{OpType::REDUCE_SCATTER_TENSOR_COALESCED,
+  Call call{OpType::_REDUCE_SCATTER_BASE,
             concat("reduce_scatter_tensor of ", amount(outputs), ", ", name_of(options.reduceOp))};
   return reduce_scatter_whole(std::move(call), outputs, inputs, options.reduceOp, options.timeout);
 }

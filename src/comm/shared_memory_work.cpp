@@ -2,6 +2,7 @@
 #include "comm/shared_memory_work.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <future>
 #include <thread>
