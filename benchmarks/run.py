@@ -147,8 +147,13 @@ def sections_of(results: dict[str, Any]) -> list[Section]:
 
 
 def write(results: dict[str, Any], report: str, folder: Path) -> None:
+    """A second run of a day gets a number: no figures are lost."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = folder / (results["date"][:10] + ("" if results["options"]["device"] == "cpu" else "-cuda"))
+    first = results["date"][:10] + ("" if results["options"]["device"] == "cpu" else "-cuda")
+    name, number = folder / first, 1
+    while name.with_suffix(".json").exists():
+        number += 1
+        name = folder / f"{first}-{number}"
     name.with_suffix(".json").write_text(json.dumps(short(results), indent=1) + "\n")
     name.with_suffix(".md").write_text(report)
     print(f"[bench] written: {name}.json and .md", file=sys.stderr)
