@@ -2,6 +2,7 @@
 #include "comm/plain_tensors.h"
 
 #include <ATen/ATen.h>
+#include <ATen/MemoryOverlap.h>
 #include <ATen/core/grad_mode.h>
 
 #include "deepspeed/error.h"
@@ -34,6 +35,9 @@ at::Tensor PlainTensors::input(const at::Tensor& tensor) {
 at::Tensor PlainTensors::output(const at::Tensor& tensor) {
   check(tensor);
   if (is_plain(tensor)) return kept(tensor);
+  DS_CHECK(at::has_internal_overlap(tensor) != at::MemOverlap::Yes, ValueError, "[comm.shm] tensor: got one of sizes ",
+           tensor.sizes(), " and strides ", tensor.strides(), " to write to, some elements of which are one. Give a ",
+           "copy of it: tensor.contiguous().");
   const at::NoGradGuard no_grad;
   at::Tensor beside = at::empty(tensor.sizes(), tensor.options());
   copies_.push_back({beside, tensor.detach()});

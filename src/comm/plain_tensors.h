@@ -12,7 +12,8 @@
 
 namespace deepspeed::comm {
 
-/// The tensors of one operation. Throws NotSupported for tensors that are not dense or not on the CPU.
+/// The tensors of one operation. Throws NotSupported for tensors that are not dense or not on the CPU, ValueError for
+/// those to be written some of whose elements are one (expanded ones).
 class PlainTensors {
  public:
   /// To be read.

@@ -2,7 +2,7 @@
 #include "comm/several_hosts_work.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -68,6 +68,8 @@ struct WorkFinisher::State {
 std::exception_ptr WorkFinisher::State::complete(const Launch& launch) {
   try {
     for (Work part : launch.parts) part.wait();
+    // As the transport writes: without autograd, and into inference tensors too.
+    const at::AutoDispatchBelowADInplaceOrView plain;
     for (const CopyBack& copy : launch.copies) copy.to.copy_(copy.from);
     return nullptr;
   } catch (...) {
@@ -76,7 +78,6 @@ std::exception_ptr WorkFinisher::State::complete(const Launch& launch) {
 }
 
 void WorkFinisher::State::run() {
-  const at::NoGradGuard no_grad;
   while (true) {
     Launch launch;
     {

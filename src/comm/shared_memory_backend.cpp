@@ -50,7 +50,10 @@ std::vector<int64_t> rows_of(const std::vector<int64_t>& splits, const at::Tenso
     return std::vector<int64_t>(static_cast<size_t>(size), rows / size);
   }
   int64_t sum = 0;
-  for (const int64_t split : splits) sum += split;
+  for (const int64_t split : splits) {
+    require(split >= 0, "all_to_all: got a split size of ", split, " of ", what, ", expected 0 or more");
+    sum += split;
+  }
   require(splits.size() == static_cast<size_t>(size) && sum == rows, "all_to_all: got ", splits.size(),
           " split sizes of ", what, " with a sum of ", sum, ", expected ", size, " with a sum of ", rows);
   return splits;

@@ -37,16 +37,27 @@ SharedMemoryWork::SharedMemoryWork(int rank, std::weak_ptr<transport::Exchange> 
 void SharedMemoryWork::copy_back() {
   if (launched_.copies.empty()) return;
   std::call_once(copied_, [&] {
-    const at::NoGradGuard no_grad;
+    // As the transport writes where no copy is needed: without autograd, and into inference tensors too.
+    const at::AutoDispatchBelowADInplaceOrView plain;
     for (const CopyBack& copy : launched_.copies) copy.to.copy_(copy.from);
   });
+}
+
+/// For callbacks, which have nobody to throw to: who waits copies again, and is told.
+std::exception_ptr SharedMemoryWork::try_to_copy_back() noexcept {
+  try {
+    copy_back();
+    return nullptr;
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
 void SharedMemoryWork::copy_back_when_finished() {
   if (launched_.copies.empty()) return;
   notify([self = self()](const std::exception_ptr& error) {
     const InCallback in_callback;
-    if (!error) self->copy_back();
+    if (!error) static_cast<void>(self->try_to_copy_back());
   });
 }
 
@@ -92,9 +103,9 @@ bool SharedMemoryWork::wait(std::chrono::milliseconds timeout) {
 
 // The group is being destroyed on another thread, which finishes what was launched.
 void SharedMemoryWork::wait_for_the_end() {
-  std::promise<void> end;
-  launched_.pending->on_finish([&](const std::exception_ptr&) { end.set_value(); });
-  end.get_future().wait();
+  const auto end = std::make_shared<std::promise<void>>();  // set_value() may still be in it after the wait
+  launched_.pending->on_finish([end](const std::exception_ptr&) { end->set_value(); });
+  end->get_future().wait();
 }
 
 void SharedMemoryWork::abort() {
@@ -109,10 +120,10 @@ c10::intrusive_ptr<c10::ivalue::Future> SharedMemoryWork::getFuture() {
   future_ = c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
   notify([self = self(), future = future_](std::exception_ptr error) {
     const InCallback in_callback;
+    if (!error) error = self->try_to_copy_back();
     if (error) {
       future->setError(std::move(error));
     } else {
-      self->copy_back();
       future->markCompleted(c10::IValue(self->launched_.outputs));
     }
   });

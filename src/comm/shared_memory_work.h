@@ -59,6 +59,7 @@ class SharedMemoryWork final : public c10d::Work {
   c10::intrusive_ptr<SharedMemoryWork> self() { return c10::intrusive_ptr<SharedMemoryWork>::reclaim_copy(this); }
   void notify(transport::Pending::Callback callback);
   void copy_back();
+  std::exception_ptr try_to_copy_back() noexcept;
   void wait_for_the_end();
 
   const std::weak_ptr<transport::Exchange> exchange_;

@@ -68,13 +68,14 @@ class TracedWork final : public WorkState {
  private:
   void note_done() {
     if (noted_.exchange(true)) return;
-    event_.end_ns = inner_.done_at_ns().value_or(tracer_->now_ns());
-    tracer_->record(event_);
+    core::TraceEvent done = event_;
+    done.end_ns = inner_.done_at_ns().value_or(tracer_->now_ns());
+    tracer_->record(done);
   }
 
   Work inner_;
   const std::shared_ptr<core::Tracer> tracer_;
-  core::TraceEvent event_;  // whoever set noted_ writes it
+  const core::TraceEvent event_;  // without its end
   std::atomic<bool> noted_ = false;
 };
 

@@ -123,6 +123,7 @@ void StepTrace::write() {
 void StepTrace::finish() {
   if (!wants_file_ || written_) return;
   tracer_->drain(file_events_);
+  std::erase_if(file_events_, [this](const core::TraceEvent& event) { return !is_in_file(event.step); });
   if (file_events_.empty()) return;
   try {
     write();

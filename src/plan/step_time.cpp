@@ -186,6 +186,7 @@ class Gradients {
     }
     while (!in_flight_.empty()) finish_front();
     slots_in_use_ = 0;
+    adds_ = true;
   }
 
  private:
@@ -212,9 +213,12 @@ class Gradients {
 
   void finish_front() {
     setting_.timeline.wait_for(in_flight_.front().collective);
-    if (uses_slots()) {  // the owner copies its shard out of the slot
+    if (uses_slots()) {
+      // The sum went straight to the owner (where there is one rank, by a copy), unless that holds the one of earlier
+      // micro-batches: then it is added.
+      const int passes = adds_ ? 3 : setting_.world == 1 ? 2 : 0;
       const double shard = in_flight_.front().numel / setting_.world;
-      setting_.touch_memory(2 * shard * static_cast<double>(setting_.options.bytes.accumulation));
+      setting_.touch_memory(passes * shard * static_cast<double>(setting_.options.bytes.accumulation));
       --slots_in_use_;
     }
     in_flight_.pop_front();
@@ -229,6 +233,7 @@ class Gradients {
   size_t next_ = 0;
   int slots_in_use_ = 0;
   bool reduces_ = true;
+  bool adds_ = false;  // a backward of this step was reduced before
 };
 
 void forward(Setting& setting, ParameterSlots& slots) {

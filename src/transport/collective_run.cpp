@@ -34,7 +34,7 @@ int64_t CollectiveRun::chunk_numel(Element wire) const { return group_.layout().
 bool CollectiveRun::advance() {
   bool moved = false;
   if (!opened_) {
-    if (!outbox_.open(number_, operation_->line)) return false;
+    if (!outbox_.open(number_, *operation_)) return false;
     copy_locally();
     opened_ = moved = true;
   }
@@ -102,6 +102,7 @@ bool CollectiveRun::take(int peer) {
   if (descriptor == nullptr || descriptor->kind == Kind::kContribution) return false;
   if (descriptor->kind == Kind::kOpen) {
     compare_line(peer);
+    compare_lengths(peer, *descriptor);
     peers_[peer].opened = true;
   } else {
     copy_arrival(peer, *descriptor);
@@ -118,6 +119,15 @@ void CollectiveRun::compare_line(int peer) const {
                          " is at: ", mine.text,
                          ". All ranks must do the same in the same order: look for a branch that only some ranks take, "
                          "an uneven number of batches, or something done under `if rank == 0`"));
+}
+
+/// Lines say how much, but where each pair of ranks agrees on its own lengths (an all-to-all).
+void CollectiveRun::compare_lengths(int peer, const Descriptor& opening) const {
+  int64_t expected = 0;
+  for (const Arrival& arrival : operation_->arrivals[peer]) expected += arrival.bytes;
+  DS_CHECK(opening.whole == static_cast<uint64_t>(expected), CommError, "rank ", peer, " sends ", opening.whole,
+           " bytes, rank ", group_.rank(), " expects ", expected, ", in: ", operation_->line,
+           ". Both must name the same split sizes for each other");
 }
 
 void CollectiveRun::copy_arrival(int peer, const Descriptor& descriptor) {

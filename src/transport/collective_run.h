@@ -53,6 +53,7 @@ class CollectiveRun {
   void pop(int peer);
   bool take(int peer);
   void compare_line(int peer) const;
+  void compare_lengths(int peer, const Descriptor& opening) const;
   void copy_arrival(int peer, const Descriptor& descriptor);
   bool fold_chunk();
 

@@ -94,6 +94,8 @@ Operation plan_all_gather(Place place, std::span<const GatherLane> lanes) {
 }
 
 Operation plan_all_reduce(Place place, std::byte* values, int64_t numel, const ReduceRule& rule) {
+  DS_INTERNAL_CHECK(rule.wire == rule.element, "an all-reduce of ", element_name(rule.element),
+                    " parts that travel as ", element_name(rule.wire));
   Operation operation = empty_operation(place);
   if (numel == 0) return operation;
   const int64_t width = element_bytes(rule.element);

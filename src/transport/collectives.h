@@ -44,7 +44,8 @@ struct GatherLane {
 Operation plan_reduce_scatter(Place place, std::span<const ReduceScatterLane> lanes);
 Operation plan_all_gather(Place place, std::span<const GatherLane> lanes);
 
-/// In place. Short vectors are sent whole to everyone, others in parts: summed by their owners, then gathered.
+/// In place. Short vectors are sent whole to everyone, others in parts: summed by their owners, then gathered. Parts
+/// travel as they are (rule.wire is rule.element): rounded ones would make another sum on each rank.
 Operation plan_all_reduce(Place place, std::byte* values, int64_t numel, const ReduceRule& rule);
 
 /// As all_reduce, but only `root` gets the sum; the values of others stay as they are.

@@ -16,6 +16,9 @@ constexpr auto kSpin = std::chrono::microseconds(40);
 // The most that a sleeper oversleeps what no bell tells: that a rank has ended.
 constexpr auto kSleep = std::chrono::milliseconds(50);
 
+// Longer times than this are for ever: a clock's nanoseconds have no room for the longest that callers may name.
+constexpr auto kForEver = std::chrono::hours(24 * 365 * 100);
+
 // What moves at once, in the launching thread.
 constexpr int64_t kSmallBytes = 32 * 1024;
 
@@ -47,7 +50,7 @@ bool is_small(const Operation& operation) {
 }  // namespace
 
 Exchange::Exchange(const HostGroupOptions& group, const Options& options)
-    : options_(options),
+    : timeout_(std::min<std::chrono::seconds>(options.timeout, kForEver)),
       group_(std::make_shared<HostGroup>(group)),
       blocks_(std::make_shared<SharedBlocks>(group_)),
       may_spin_(static_cast<unsigned>(group.size) <= std::thread::hardware_concurrency()),
@@ -72,6 +75,7 @@ Exchange::~Exchange() {
   messages_.fail(std::make_exception_ptr(CommError("[transport.exchange] the group has ended before a message came")),
                  finished);
   finish(finished);
+  group_->leave();  // blocks may keep it for long, and nobody may wait for this rank meanwhile
 }
 
 void Exchange::check_process() const {
@@ -115,6 +119,7 @@ Exchange::Handle Exchange::send(Send send) {
   {
     const std::lock_guard drive(drive_mutex_);
     messages_.add(std::move(send), pending);
+    moved_at_ = Clock::now();
   }
   advance_at_once();
   return pending;
@@ -127,6 +132,7 @@ Exchange::Handle Exchange::receive(Receive receive) {
   {
     const std::lock_guard drive(drive_mutex_);
     messages_.add(std::move(receive), pending);
+    moved_at_ = Clock::now();
   }
   wake_worker();
   return pending;
@@ -180,7 +186,7 @@ void Exchange::wait(Pending& pending) {
 bool Exchange::wait_for(Pending& pending, std::chrono::milliseconds most) {
   if (pending.is_finished()) return true;
   check_process();
-  const bool is_bounded = most != std::chrono::milliseconds::max();
+  const bool is_bounded = most < kForEver;
   const auto deadline = is_bounded ? Clock::now() + most : Clock::time_point::max();
   ++waiters_;
   drive([&] { return pending.is_finished() || (is_bounded && Clock::now() >= deadline); }, may_spin_);
@@ -200,7 +206,7 @@ bool Exchange::is_finished(Pending& pending) {
   std::vector<Finished> finished;
   {
     const std::unique_lock drive(drive_mutex_, std::try_to_lock);
-    if (drive) step_or_break(finished);
+    if (drive && !step_or_break(finished)) look_after_peers(finished);  // else whoever drives does
   }
   finish(finished);
   return pending.is_finished();
@@ -215,7 +221,7 @@ template <class Until>
 void Exchange::drive(const Until& until, bool spins) {
   std::vector<Finished> finished;
   std::unique_lock drive(drive_mutex_);
-  auto blocked_since = Clock::now();
+  auto idle_since = Clock::now();
   while (true) {
     const bool moved = step_or_break(finished);
     if (!finished.empty()) {
@@ -225,17 +231,16 @@ void Exchange::drive(const Until& until, bool spins) {
     }
     if (until()) return;
     if (moved) {
-      blocked_since = Clock::now();
+      idle_since = moved_at_;
       continue;
     }
-    if (spins && Clock::now() - blocked_since < kSpin) {
+    if (spins && Clock::now() - idle_since < kSpin) {
       pause_briefly();
       continue;
     }
     own_control().wants_space.store(1, std::memory_order_seq_cst);
     const uint32_t seen = own_control().bell.peek();
-    if (!step_or_break(finished) && finished.empty() && !until()) {
-      look_after_peers(blocked_since);
+    if (!step_or_break(finished) && finished.empty() && !until() && !look_after_peers(finished)) {
       drive.unlock();
       own_control().bell.wait(seen, kSleep);
       drive.lock();
@@ -257,6 +262,7 @@ bool Exchange::step(std::vector<Finished>& finished) {
     }
   }
   moved |= messages_.advance(finished);
+  if (moved) moved_at_ = Clock::now();
   return moved;
 }
 
@@ -307,14 +313,14 @@ std::string Exchange::why_gone(int peer, Clock::duration blocked) const {
       break;
   }
   if (blocked > kSleep && !group_->is_alive(peer)) return concat("rank ", peer, " has ended");
-  if (blocked > options_.timeout) return concat("rank ", peer, " did not come within ", options_.timeout.count(), " s");
+  if (blocked > timeout_) return concat("rank ", peer, " did not come within ", timeout_.count(), " s");
   return "";
 }
 
 /// Under drive_mutex_, where nothing can be moved: breaks off if that is because a rank is gone, or, for a receive from
-/// anyone, because all are.
-void Exchange::look_after_peers(Clock::time_point blocked_since) {
-  const auto blocked = Clock::now() - blocked_since;
+/// anyone, because all are. Whether anything has changed.
+bool Exchange::look_after_peers(std::vector<Finished>& finished) {
+  const auto blocked = Clock::now() - moved_at_;
   int num_gone = 0;
   for (int peer = 0; peer < group_->size(); ++peer) {
     if (peer == group_->rank() || broken_ || !(waits_for(peer) || messages_.waits_for_anyone())) continue;
@@ -322,10 +328,12 @@ void Exchange::look_after_peers(Clock::time_point blocked_since) {
     if (reason.empty()) continue;
     ++num_gone;
     if (!waits_for(peer) && num_gone < group_->size() - 1) continue;
+    if (step_or_break(finished)) return true;  // it sent what was missing, and then went
     const std::string what = running_ ? running_->operation.line : "a message";
     break_with(std::make_exception_ptr(CommError(
         concat("[transport] rank ", group_->rank(), " of ", group_->size(), ": ", what, " failed: ", reason))));
   }
+  return broken_;
 }
 
 void Exchange::break_with(std::exception_ptr error) {

@@ -35,13 +35,14 @@ namespace deepspeed::transport {
 class Exchange {
  public:
   struct Options {
-    std::chrono::seconds timeout{600};  ///< for a rank that does not come; throws CommError
+    std::chrono::seconds timeout{600};  ///< for a rank that does not come; throws CommError. The greatest: for ever
   };
 
   /// Collective; throws as HostGroup.
   Exchange(const HostGroupOptions& group, const Options& options);
 
-  /// Finishes what was launched. In a forked child it waits for nothing.
+  /// Finishes what was launched and leaves the group, though its blocks may live on. In a forked child it waits for
+  /// nothing.
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -57,7 +58,7 @@ class Exchange {
   void wait(Pending& pending);
   /// As wait(), for at most `most`; false: it is not finished.
   bool wait_for(Pending& pending, std::chrono::milliseconds most);
-  /// Looks, and moves what can be moved.
+  /// Looks, moves what can be moved, and fails what cannot be since a rank has ended.
   bool is_finished(Pending& pending);
   /// Someone wants to be told when it is finished, rather than to wait: the exchange's thread sees to it.
   void notify_when_finished(Pending& pending, Pending::Callback callback);
@@ -85,7 +86,7 @@ class Exchange {
   bool step_or_break(std::vector<Finished>& finished);
   bool begin_next();
   std::string why_gone(int peer, Clock::duration blocked) const;
-  void look_after_peers(Clock::time_point blocked_since);
+  bool look_after_peers(std::vector<Finished>& finished);
   bool waits_for(int peer);
   bool is_idle();
   void break_with(std::exception_ptr error);
@@ -93,7 +94,7 @@ class Exchange {
   void finish(std::vector<Finished>& finished);
   Control& own_control() const { return group_->control(group_->rank()); }
 
-  const Options options_;
+  const std::chrono::seconds timeout_;
   const std::shared_ptr<HostGroup> group_;
   const std::shared_ptr<SharedBlocks> blocks_;
   const bool may_spin_;
@@ -104,6 +105,7 @@ class Exchange {
   Messages messages_;
   std::optional<Launched> running_;
   uint64_t next_number_ = 0;
+  Clock::time_point moved_at_ = Clock::now();  // whoever drove
   // ---
   std::mutex mutex_;  // guards the next ones
   std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();

@@ -19,7 +19,7 @@
 namespace deepspeed::transport {
 namespace {
 
-constexpr uint64_t kMagic = 0x6473'7368'6d30'3031;  // another one for each layout
+constexpr uint64_t kMagic = 0x6473'7368'6d30'3032;  // another one for each layout
 
 struct Hello {
   uint64_t magic;
@@ -126,7 +126,10 @@ void HostGroup::meet(const HostGroupOptions& options) {
 bool HostGroup::is_forked() const { return ::getpid() != pid_; }
 
 HostGroup::~HostGroup() {
-  if (is_forked()) return;
+  if (!is_forked()) leave();
+}
+
+void HostGroup::leave() noexcept {
   Presence there = Presence::kThere;
   control(rank_).presence.compare_exchange_strong(there, Presence::kLeft);
   for (int peer = 0; peer < size_; ++peer) {
@@ -193,6 +196,9 @@ void HostGroup::follow_notices() {
 }
 
 HostGroup::Block HostGroup::share(int64_t bytes) {
+  DS_CHECK(!is_forked(), CommError,
+           "[transport.host_group] this process was forked after its process group was made, "
+           "and shares no memory in it. Use the group only in the process that made it.");
   Block block{.segment = SharedSegment::create(bytes), .number = 0};
   const std::lock_guard lock(mutex_);
   block.number = ++blocks_shared_;

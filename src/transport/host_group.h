@@ -30,7 +30,7 @@ class HostGroup {
   /// Collective. Throws CommError that names the ranks which did not come, IoError without memory.
   explicit HostGroup(const HostGroupOptions& options);
 
-  /// Tells the others. In a forked child it does nothing but unmap.
+  /// Leaves. In a forked child it does nothing but unmap.
   ~HostGroup();
   HostGroup(const HostGroup&) = delete;
   HostGroup& operator=(const HostGroup&) = delete;
@@ -39,6 +39,9 @@ class HostGroup {
   int size() const { return size_; }
   const SegmentLayout& layout() const { return layout_; }
   bool is_forked() const;
+
+  /// Tells the others that nothing more comes from this rank. Not in a forked child.
+  void leave() noexcept;
 
   Control& control(int rank) const { return *reinterpret_cast<Control*>(segments_[rank].data()); }
   Queue& queue(int from, int to) const { return queue_at(from, layout_.queue(to)); }
@@ -56,7 +59,8 @@ class HostGroup {
   bool is_alive(int peer) const;
 
   /// Memory of this rank's that the others can read (SharedBlocks). A group is meant to have few: each is a packet to
-  /// every rank, which waits there until that rank takes part in something. Any thread.
+  /// every rank, which waits there until that rank takes part in something. Any thread. In a forked child share()
+  /// throws CommError.
   struct Block {
     SharedSegment segment;
     uint32_t number;  ///< from 1, never twice

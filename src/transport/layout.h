@@ -18,7 +18,7 @@ namespace deepspeed::transport {
 constexpr int64_t kCacheLine = 64;
 
 enum class Kind : uint32_t {
-  kOpen,          ///< an operation begins: its line is in `lines`; no data
+  kOpen,          ///< an operation begins: its line is in `lines`; no data of its own
   kContribution,  ///< to be reduced with the parts of all ranks
   kCopy,          ///< to be copied
   kMessage,       ///< of a send, in Messages' queues
@@ -27,7 +27,7 @@ enum class Kind : uint32_t {
 struct Descriptor {
   uint64_t operation = 0;  ///< counted from 0 a group; of a message: its tag
   uint64_t offset = 0;     ///< in the sender's segment or block
-  uint64_t whole = 0;      ///< of a message: all its bytes
+  uint64_t whole = 0;      ///< of a message: all its bytes; of an opening: those of the copies that follow
   uint32_t bytes = 0;
   uint32_t block = 0;  ///< 0: the sender's staging area; others as SharedBlocks numbers them
   Kind kind = Kind::kOpen;

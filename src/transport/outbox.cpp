@@ -16,6 +16,17 @@ constexpr uint64_t kNoPart = UINT64_MAX;
 // As many parts can be held as entries can be unread.
 uint64_t row_of(uint64_t part, int size) { return part % (Queue::kEntries * static_cast<uint64_t>(size)); }
 
+/// Bytes of all copies that go to `peer`.
+uint64_t copied_to(int peer, const Operation& operation) {
+  int64_t bytes = 0;
+  for (const Sending& sending : operation.copies) {
+    for (const Source& source : sending.sources) {
+      if (source.peer == kEveryone || source.peer == peer) bytes += source.numel * element_bytes(sending.wire);
+    }
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
 }  // namespace
 
 Outbox::Outbox(HostGroup& group, const SharedBlocks& blocks)
@@ -48,15 +59,17 @@ void Outbox::put(int peer, const Descriptor& descriptor) {
   to_ring_[peer] = true;
 }
 
-bool Outbox::open(uint64_t number, const std::string& line) {
+bool Outbox::open(uint64_t number, const Operation& operation) {
   if (!has_room_for({})) return false;
   Line& mine = group_.control(group_.rank()).lines[number % Control::kLines];
+  const std::string& line = operation.line;
   mine.hash = std::hash<std::string>()(line);
   const size_t length = std::min(line.size(), Line::kTextBytes - 1);
   std::memcpy(mine.text, line.data(), length);
   mine.text[length] = '\0';
   for (int peer = 0; peer < group_.size(); ++peer) {
-    if (peer != group_.rank()) put(peer, {.operation = number, .kind = Kind::kOpen});
+    if (peer == group_.rank()) continue;
+    put(peer, {.operation = number, .whole = copied_to(peer, operation), .kind = Kind::kOpen});
   }
   return true;
 }

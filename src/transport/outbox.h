@@ -17,8 +17,8 @@ class Outbox {
  public:
   Outbox(HostGroup& group, const SharedBlocks& blocks);
 
-  /// To every rank: operation `number` begins, and this is its line. False: no room in a queue yet.
-  bool open(uint64_t number, const std::string& line);
+  /// To every rank: `operation`, which is the number-th, begins. False: no room in a queue yet.
+  bool open(uint64_t number, const Operation& operation);
 
   /// A chunk of a source, `numel` elements from `begin`. False: no room yet.
   bool post(uint64_t number, Kind kind, const Sending& sending, const Source& source, int64_t begin, int64_t numel);

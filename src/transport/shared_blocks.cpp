@@ -13,6 +13,7 @@ std::shared_ptr<std::byte> SharedBlocks::allocate(int64_t bytes) {
     entries_[data] = {bytes, block->number};
   }
   const auto forget = [self = shared_from_this(), block](std::byte* first) {
+    if (self->group_->is_forked()) return;  // the lock may be another thread's, which is not here
     {
       const std::lock_guard lock(self->mutex_);
       self->entries_.erase(first);

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -16,8 +17,21 @@ namespace {
 // Where huge pages hold several of these, the kernel is asked for them.
 constexpr int64_t kHugePageBytes = int64_t{2} << 20;
 
+// Taken at a time: kernels before 6.13 give back what they have when a signal comes, and must get somewhere between two
+// of them.
+constexpr int64_t kStepBytes = int64_t{4} << 20;
+
 [[noreturn]] void fail(const char* what, int64_t bytes, int error) {
   throw IoError(concat("[transport.shared_segment] ", what, " of ", bytes, " bytes of shared memory"), "memfd", error);
+}
+
+int allocate(int file, int64_t bytes) {
+  for (int64_t begin = 0; begin < bytes; begin += kStepBytes) {
+    int error = EINTR;
+    while (error == EINTR) error = ::posix_fallocate(file, begin, std::min(kStepBytes, bytes - begin));
+    if (error != 0) return error;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -35,7 +49,7 @@ SharedSegment SharedSegment::create(int64_t bytes) {
   SharedSegment segment(std::move(file), bytes);
   // Only where the kernel's policy leaves it to programs; a refusal costs nothing but speed.
   if (bytes >= kHugePageBytes) ::madvise(segment.data_, static_cast<size_t>(bytes), MADV_HUGEPAGE);
-  if (const int error = ::posix_fallocate(segment.descriptor(), 0, bytes); error != 0) fail("allocating", bytes, error);
+  if (const int error = allocate(segment.descriptor(), bytes); error != 0) fail("allocating", bytes, error);
   if (::fcntl(segment.descriptor(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     fail("sealing", bytes, errno);
   }

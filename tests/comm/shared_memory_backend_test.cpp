@@ -47,6 +47,41 @@ TEST(SharedMemoryBackend, AFutureEndsThoughNobodyWaitsInTheWork) {
   });
 }
 
+// The results of such tensors are made beside them and copied by the exchange's thread, which has nobody to throw to.
+TEST(SharedMemoryBackend, TensorsWithHolesAreWrittenInInferenceModeToo) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    const auto backend = make_backend(context);
+    const c10::InferenceMode inference;
+    std::vector<at::Tensor> values{at::full({50'000, 2}, context.rank() + 1.0).select(1, 0)};
+    const auto work = backend->allreduce(values);
+    work->getFuture()->wait();
+    EXPECT_TRUE(work->wait());
+    EXPECT_TRUE(at::equal(values[0], at::full({50'000}, 3.0)));
+  });
+}
+
+TEST(SharedMemoryBackend, ExpandedTensorsCannotBeWritten) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    const auto backend = make_backend(context);
+    std::vector<at::Tensor> values{at::ones({1}).expand({50'000})};
+    EXPECT_THROW(backend->allreduce(values), ValueError);
+    EXPECT_THROW(backend->recv(values, 1 - context.rank(), 0), ValueError);
+    std::vector<at::Tensor> whole{at::zeros({2 * 50'000})};
+    EXPECT_TRUE(backend->_allgather_base(whole[0], values[0])->wait()) << "but read";
+    EXPECT_TRUE(at::equal(whole[0], at::ones({2 * 50'000})));
+  });
+}
+
+TEST(SharedMemoryBackend, NegativeSplitSizesAreAnError) {
+  testing::run_on_ranks(2, [](RankContext& context) {
+    const auto backend = make_backend(context);
+    at::Tensor input = at::ones({2});
+    at::Tensor output = at::zeros({2});
+    std::vector<int64_t> splits{-1, 3};
+    EXPECT_THROW(backend->alltoall_base(output, input, splits, splits), ValueError);
+  });
+}
+
 TEST(SharedMemoryBackend, WhatIsLaunchedAfterTheEndIsAnError) {
   testing::run_on_ranks(2, [](RankContext& context) {
     const auto backend = make_backend(context);

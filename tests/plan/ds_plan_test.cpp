@@ -69,7 +69,7 @@ TEST_F(DsPlan, SaysInOneSentenceWhatTheNetworkMeans) {
       ask(with({"--gpus", "1", "--nodes", "2", "--network", "0.008", "--stage", "3", "--memory_gb", "1"}));
   EXPECT_THAT(answer.out,
               HasSubstr("0.008 Gb/s: a ZeRO-3 step of this model moves 0.00800 GB a rank and 0.00800 GB out "
-                        "of each host, about 8.00 s beside 0.0121 s of computing; ZeRO-3 is the fastest "
+                        "of each host, about 8.00 s beside 0.0120 s of computing; ZeRO-3 is the fastest "
                         "that fits, "));
   EXPECT_THAT(answer.out, HasSubstr("None of these networks keeps 80 %"));
 }

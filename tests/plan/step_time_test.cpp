@@ -88,6 +88,17 @@ TEST(StepTime, TheUpdateIsItsBytesOverTheMemorysBandwidth) {
   EXPECT_DOUBLE_EQ(whole.backward_s, 2 + kNumel * 8);
 }
 
+TEST(StepTime, AtStage2OnlyLaterMicroBatchesTouchTheOwnersGradientsAgain) {
+  Machine machine = make_two_ranks(1e30);
+  machine.memory_bandwidth = 1;
+  StepOptions options = stage(2);
+  constexpr double kHook = kNumel * 8;  // reads and writes each gradient
+  EXPECT_DOUBLE_EQ(simulate_step(make_model(1, 1, 2), machine, options).backward_s, 2 + kHook);
+  options.micro_batches = 3;
+  constexpr double kAdd = kNumel / 2 * (4 + 4 + 4);  // the shard's sum in the slot to the owner's
+  EXPECT_DOUBLE_EQ(simulate_step(make_model(1, 1, 2), machine, options).backward_s, 3 * (2 + kHook) + 2 * kAdd);
+}
+
 TEST(StepTime, AGatherHidesBehindTheNextUnitsUpdate) {
   Machine machine = make_two_ranks(kReductionBytes);
   machine.memory_bandwidth = kNumel * 28 / 2;  // a unit's update takes 1 s, as does its gather

@@ -154,6 +154,38 @@ TEST_P(CollectivesTest, AllToAllWithBlocksOfDifferentLengths) {
   });
 }
 
+TEST_P(CollectivesTest, AllToAllWhoseLengthsDifferIsAnErrorOfTheReceiver) {
+  if (GetParam() == 1) GTEST_SKIP() << "a rank that is alone sends to nobody";
+  run_on_threads(GetParam(), [](Exchange& exchange) {
+    const Place place = exchange.place();
+    std::vector<float> values(1000);
+    std::vector<Exchanged> blocks(static_cast<size_t>(place.size));
+    // Rank 1 expects four bytes more of rank 0 than that sends.
+    if (place.rank == 0) blocks[1] = {.to_peer = bytes_of(values), .to_bytes = 400};
+    if (place.rank == 1) blocks[0] = {.from_peer = bytes_of(values), .from_bytes = 404};
+    Operation operation = plan_all_to_all(place, blocks);
+    operation.line = "uneven";
+    const auto handle = exchange.launch(std::move(operation));
+    const auto deadline = std::chrono::seconds(10);
+    EXPECT_TRUE(exchange.wait_for(*handle, deadline)) << "rank " << place.rank;
+    if (place.rank != 1) return;  // others may be done before rank 1 fails
+    ASSERT_NE(handle->error(), nullptr);
+    try {
+      std::rethrow_exception(handle->error());
+    } catch (const CommError& error) {
+      EXPECT_NE(std::string(error.what()).find("rank 0 sends 400 bytes, rank 1 expects 404, in: uneven"),
+                std::string::npos)
+          << error.what();
+    }
+  });
+}
+
+TEST(Collectives, AnAllReduceWhosePartsTravelInAnotherTypeIsRefused) {
+  std::vector<float> values(8);
+  EXPECT_THROW(plan_all_reduce({.rank = 0, .size = 2}, bytes_of(values), 8, {.wire = Element::kBFloat16}),
+               InternalError);
+}
+
 // Data that the others read in place, with results that overwrite it.
 TEST_P(CollectivesTest, SharedBlocksGiveTheSameBits) {
   run_on_threads(GetParam(), [](Exchange& exchange) {

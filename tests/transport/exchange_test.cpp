@@ -2,11 +2,13 @@
 #include "transport/exchange.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <random>
 
 #include "transport/threads_as_ranks.h"
 
@@ -124,6 +126,125 @@ TEST(Exchange, ARankThatLeftIsNamed) {
   });
 }
 
+// A tensor in shared memory may live for as long as the program; the others must not wait for it.
+TEST(Exchange, ARankThatLeftIsNamedThoughItsBlocksLiveOn) {
+  std::shared_ptr<std::byte> block;
+  std::atomic<bool> is_made{false};
+  run_on_threads(2,
+                 [&](Exchange& exchange) {
+                   if (exchange.place().rank == 1) {
+                     block = exchange.allocate(4096);
+                     is_made = true;
+                     is_made.notify_all();
+                     return;
+                   }
+                   is_made.wait(false);
+                   const std::string error = error_of(exchange, exchange.launch(barrier(exchange, "alone")));
+                   EXPECT_NE(error.find("alone failed: rank 1 has left the group"), std::string::npos) << error;
+                 },
+                 {.timeout = std::chrono::seconds(5)});
+  block.get()[0] = std::byte{1};  // ordinary memory now
+}
+
+/// Holds a thread up for a while at random moments, as a busy machine does.
+class HoldUps {
+ public:
+  explicit HoldUps(pthread_t thread) : thread_(thread) {
+    struct sigaction handler {};
+    handler.sa_handler = [](int) {
+      ::usleep(150);
+      ++handled;
+    };
+    ::sigaction(SIGUSR1, &handler, &before_);
+    holder_ = std::thread([this] { work(); });
+  }
+  ~HoldUps() {
+    over_ = true;
+    holder_.join();
+    ::sigaction(SIGUSR1, &before_, nullptr);
+  }
+
+ private:
+  void work() {
+    std::mt19937 random(5);
+    while (!over_) {
+      const auto start = Clock::now();
+      const auto gap = std::chrono::nanoseconds(random() % 4000);
+      while (Clock::now() - start < gap) {
+      }
+      const int before = handled;
+      ::pthread_kill(thread_, SIGUSR1);
+      while (handled == before) std::this_thread::yield();
+    }
+  }
+
+  static inline std::atomic<int> handled{0};
+  const pthread_t thread_;
+  std::atomic<bool> over_{false};
+  std::thread holder_;
+  struct sigaction before_ {};
+};
+
+// A rank may say its last word and leave while another, held up, has looked for the word and then looks for the rank.
+TEST(Exchange, TheLastWordOfARankThatLeavesIsHeard) {
+  constexpr int kRounds = 400;
+  int lost = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    run_on_threads(2, [&](Exchange& exchange) {
+      std::vector<std::byte> word(64);
+      Operation operation = plan_broadcast(exchange.place(), 0, word.data(), 64);
+      operation.line = "the last word";
+      if (exchange.place().rank == 0) {
+        ::usleep(1000);
+        exchange.launch(std::move(operation));
+        return;
+      }
+      const HoldUps hold_ups(::pthread_self());
+      if (!error_of(exchange, exchange.launch(std::move(operation))).empty()) ++lost;
+    });
+  }
+  EXPECT_EQ(lost, 0) << "of " << kRounds;
+}
+
+// Small operations move in the launching thread, and then nobody drives.
+TEST(Exchange, WhoOnlyAsksLearnsThatARankHasEnded) {
+  const std::vector<int> codes = run_on_processes(2, [](Exchange& exchange) {
+    exchange.wait(*exchange.launch(barrier(exchange, "start")));
+    if (exchange.place().rank == 1) ::kill(::getpid(), SIGKILL);
+    const auto handle = exchange.launch(barrier(exchange, "after"));
+    const auto start = Clock::now();
+    while (!exchange.is_finished(*handle) && Clock::now() - start < std::chrono::seconds(10)) ::usleep(1000);
+    return handle->is_finished() && handle->error() != nullptr ? 7 : 8;
+  });
+  EXPECT_EQ(codes, (std::vector<int>{7, -SIGKILL}));
+}
+
+TEST(Exchange, WhoWaitsForShortTimesLearnsItToo) {
+  const std::vector<int> codes = run_on_processes(2, [](Exchange& exchange) {
+    exchange.wait(*exchange.launch(barrier(exchange, "start")));
+    if (exchange.place().rank == 1) ::kill(::getpid(), SIGKILL);
+    const auto handle = exchange.launch(barrier(exchange, "after"));
+    const auto start = Clock::now();
+    while (!exchange.wait_for(*handle, std::chrono::milliseconds(2)) &&
+           Clock::now() - start < std::chrono::seconds(10)) {
+    }
+    return handle->is_finished() && handle->error() != nullptr ? 7 : 8;
+  });
+  EXPECT_EQ(codes, (std::vector<int>{7, -SIGKILL}));
+}
+
+TEST(Exchange, TheLongestTimesAreNoTimeAtAll) {
+  constexpr auto kLongest = std::chrono::milliseconds::max() - std::chrono::milliseconds(1);
+  run_on_threads(2,
+                 [&](Exchange& exchange) {
+                   if (exchange.place().rank == 1) ::usleep(200'000);
+                   const auto handle = exchange.launch(barrier(exchange, "late"));
+                   EXPECT_TRUE(exchange.wait_for(*handle, kLongest));
+                   EXPECT_EQ(handle->error(), nullptr);
+                 },
+                 {.timeout = std::chrono::seconds::max()});
+}
+
 TEST(Exchange, WhatWasLaunchedIsFinishedAtTheEnd) {
   std::vector<std::vector<float>> values(3, std::vector<float>(500'000, 1.0F));
   run_on_threads(3, [&](Exchange& exchange) { exchange.launch(sum_of_ones(exchange, values[exchange.place().rank])); });
@@ -194,12 +315,18 @@ TEST(Exchange, AForkedChildIsRefusedAndDisturbsNobody) {
     exchange.wait(*exchange.launch(barrier(exchange, "start")));
     const pid_t child = ::fork();
     if (child == 0) {
-      try {
-        exchange.launch(barrier(exchange, "child"));
-      } catch (const CommError&) {
-        ::_exit(5);
-      }
-      ::_exit(6);
+      const auto is_refused = [](const auto& act) {
+        try {
+          act();
+        } catch (const CommError&) {
+          return true;
+        }
+        return false;
+      };
+      ::_exit(is_refused([&] { exchange.launch(barrier(exchange, "child")); }) &&
+                      is_refused([&] { exchange.allocate(4096); })
+                  ? 5
+                  : 6);
     }
     int status = 0;
     ::waitpid(child, &status, 0);
