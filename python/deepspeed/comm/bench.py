@@ -177,7 +177,8 @@ class Call:
         self._whole = torch.full((part * self._ranks,), self._name(self._rank), dtype=dtype, device=device)
         if operation in ("all_reduce", "reduce_scatter"):
             self._whole.zero_()[self._rank :: self._ranks] = 1
-        self._other = torch.empty_like(self._whole) if operation == "all_to_all" else self._whole
+            self._own.zero_()
+        self._other = torch.zeros_like(self._whole) if operation == "all_to_all" else self._whole
         self._run: Callable[[], Any] = getattr(self, f"_{operation}")
         self._expected: Callable[[], Any] = getattr(self, f"_{operation}_is_right")
 
