@@ -23,19 +23,22 @@ bool wants_colour(bool is_terminal) {
 
 }  // namespace
 
-Console::Output::Output(int fd, int live_rank, std::vector<std::string> host_of_rank)
+Console::Output::Output(int fd, int live_rank)
     : queue(fd),
       merger({.is_terminal = ::isatty(fd) == 1,
               .with_colour = wants_colour(::isatty(fd) == 1),
-              .live_rank = live_rank,
-              .host_of_rank = std::move(host_of_rank)},
+              .live_rank = live_rank},
              [this](std::string_view bytes) { queue.push(bytes); }),
       is_terminal(::isatty(fd) == 1) {}
 
-Console::Console(int stdout_fd, int stderr_fd, int live_rank, std::vector<std::string> host_of_rank)
-    : live_rank_(live_rank), out_(std::make_unique<Output>(stdout_fd, live_rank, host_of_rank)) {
-  if (is_same_file(stdout_fd, stderr_fd)) return;
-  separate_err_ = std::make_unique<Output>(stderr_fd, live_rank, std::move(host_of_rank));
+Console::Console(int stdout_fd, int stderr_fd, int live_rank)
+    : live_rank_(live_rank), out_(std::make_unique<Output>(stdout_fd, live_rank)) {
+  if (!is_same_file(stdout_fd, stderr_fd)) separate_err_ = std::make_unique<Output>(stderr_fd, live_rank);
+}
+
+void Console::name_hosts(const std::vector<std::string>& host_of_rank) {
+  out_->merger.name_hosts(host_of_rank);
+  if (separate_err_) separate_err_->merger.name_hosts(host_of_rank);
 }
 
 void Console::write(const LineSource& source, const Line& line) { output(source.channel).merger.write(source, line); }

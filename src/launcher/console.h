@@ -21,8 +21,10 @@ namespace deepspeed::launcher {
 /// thread; the process must live as long as it.
 class Console final : public LineSink {
  public:
-  /// `host_of_rank`: empty where there is one host, which is not named then.
-  Console(int stdout_fd, int stderr_fd, int live_rank, std::vector<std::string> host_of_rank = {});
+  Console(int stdout_fd, int stderr_fd, int live_rank);
+
+  /// By global rank, before the first line; else there is one host, which is not named.
+  void name_hosts(const std::vector<std::string>& host_of_rank);
 
   void write(const LineSource& source, const Line& line) override;
   void show_begun(const LineSource& source, std::string_view text) override;
@@ -43,7 +45,7 @@ class Console final : public LineSink {
     OutputQueue queue;
     OutputMerger merger;
     bool is_terminal;
-    Output(int fd, int live_rank, std::vector<std::string> host_of_rank);
+    Output(int fd, int live_rank);
   };
   Output& output(int channel) const { return channel == 1 && separate_err_ ? *separate_err_ : *out_; }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <numeric>
 
 #include "core/log.h"
 #include "deepspeed/error.h"
@@ -51,12 +52,9 @@ bool is_by_signal(const std::optional<Failure>& failure) { return !failure || WI
 Controller::Controller(ControllerSetup setup) : setup_(std::move(setup)) {
   signals_ = std::make_unique<SignalInbox>(
       std::vector<int>{SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGUSR1, SIGUSR2});
-  console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, 0, host_of_ranks(setup_.order.hosts));
-  int first_rank = 0;
+  console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, 0);
   for (size_t i = 0; i < setup_.order.hosts.size(); ++i) {
-    const Host& host = setup_.order.hosts[i];
-    links_.push_back(std::make_unique<HostLink>(host, first_rank, setup_.commands[i]));
-    first_rank += static_cast<int>(host.slots.size());
+    links_.push_back(std::make_unique<HostLink>(setup_.order.hosts[i], setup_.commands[i]));
   }
   deadline_ = Clock::now() + kStartPatience;
 }
@@ -267,7 +265,23 @@ void Controller::call_off() {
   begin_ending({});
 }
 
+void Controller::place_ranks() {
+  int first_rank = 0;
+  for (size_t i = 0; i < links_.size(); ++i) {
+    Host& host = setup_.order.hosts[i];
+    const int num_gpus = links_[i]->hello.num_gpus;
+    if (setup_.gpus_decide_slots && num_gpus > 0) {
+      host.slots.resize(static_cast<size_t>(num_gpus));
+      std::iota(host.slots.begin(), host.slots.end(), 0);
+    }
+    links_[i]->place(host, first_rank);
+    first_rank += static_cast<int>(host.slots.size());
+  }
+  console_->name_hosts(host_of_ranks(setup_.order.hosts));
+}
+
 void Controller::send_orders() {
+  place_ranks();
   StartOrder& order = setup_.order;
   std::vector<Hello> hellos;
   for (const auto& link : links_) hellos.push_back(link->hello);

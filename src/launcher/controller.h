@@ -16,6 +16,7 @@ namespace deepspeed::launcher {
 
 struct ControllerSetup {
   StartOrder order;  ///< host_index is set for each; an empty master_addr and a master_port of 0 are found
+  bool gpus_decide_slots = false;  ///< a host with GPUs gets a rank on each, whatever its slots in the order
   std::vector<std::vector<std::string>> commands;  ///< what starts each host's agent
   bool shows_pids = false;                         ///< --save_pid
 };
@@ -58,6 +59,7 @@ class Controller {
 
   void advance();  // from connecting to running
   bool all_at_least(HostLink::State state) const;
+  void place_ranks();
   void send_orders();
   void start();
   void note(Cause cause);

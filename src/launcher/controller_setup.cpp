@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "deepspeed/error.h"
 #include "launcher/exported_environment.h"
+#include "launcher/srun_command.h"
 #include "launcher/ssh_command.h"
 
 namespace deepspeed::launcher {
@@ -50,6 +51,37 @@ std::string find_ssh(const Environment& environment) {
   return ssh->string();
 }
 
+std::string find_srun(const Environment& environment) {
+  const auto srun = find_on_path("srun", environment);
+  DS_CHECK(srun, ValueError,
+           "[launcher] in a Slurm job hosts are reached through srun, which is not on PATH. Add Slurm's folder to PATH, or "
+           "pass --launcher ssh.");
+  return srun->string();
+}
+
+// What starts each host's agent.
+std::vector<std::vector<std::string>> agent_commands(Runner runner, const Options& options, const PlanInputs& inputs,
+                                                     const std::string& agent_path) {
+  const SeveralHostsOptions& several = options.several_hosts;
+  const auto words = split_words(several.launcher_args);
+  std::vector<std::vector<std::string>> commands;
+  if (runner == Runner::kSsh) {
+    const SshOptions ssh{.program = find_ssh(inputs.environment), .port = several.ssh_port, .arguments = words};
+    for (const Host& host : inputs.hosts) commands.push_back(ssh_command(ssh, host.name, agent_path));
+  } else if (runner == Runner::kSlurm) {
+    const SrunOptions srun{.program = find_srun(inputs.environment), .arguments = words};
+    for (const Host& host : inputs.hosts) commands.push_back(srun_command(srun, host.name, agent_path));
+  } else {
+    commands.resize(inputs.hosts.size(), {agent_path, kAgentFlag});
+  }
+  return commands;
+}
+
+// In a Slurm job only each host knows how many GPUs it has; flags and CPU ranks are known here.
+bool do_gpus_decide(const Options& options, const PlanInputs& inputs, const Environment& exported) {
+  return inputs.job && !inputs.hostfile_text && !options.num_gpus && variable(exported, "DS_ACCELERATOR", "") != "cpu";
+}
+
 }  // namespace
 
 ControllerSetup set_up_controller(Runner runner, const std::vector<std::string>& arguments, const Options& options,
@@ -65,17 +97,8 @@ ControllerSetup set_up_controller(Runner runner, const std::vector<std::string>&
                  .master_port = options.master_port.value_or(0),
                  .timestamp = inputs.timestamp};
   core::log_info("variables for all hosts: ", describe_variables(setup.order.environment));
-  const std::string agent_path = path_of_program(invoked_as, inputs.environment);
-  SshOptions ssh;
-  if (runner == Runner::kSsh) {
-    ssh = {.program = find_ssh(inputs.environment),
-           .port = options.several_hosts.ssh_port,
-           .arguments = split_words(options.several_hosts.launcher_args)};
-  }
-  for (const Host& host : inputs.hosts) {
-    setup.commands.push_back(runner == Runner::kSsh ? ssh_command(ssh, host.name, agent_path)
-                                                    : std::vector<std::string>{agent_path, kAgentFlag});
-  }
+  setup.gpus_decide_slots = do_gpus_decide(options, inputs, setup.order.environment);
+  setup.commands = agent_commands(runner, options, inputs, path_of_program(invoked_as, inputs.environment));
   return setup;
 }
 

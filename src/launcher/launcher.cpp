@@ -12,6 +12,7 @@
 #include <system_error>
 #include <variant>
 
+#include "core/environment.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "deepspeed/error.h"
@@ -24,9 +25,11 @@
 #include "launcher/pid_file.h"
 #include "launcher/reserved_port.h"
 #include "launcher/runner.h"
+#include "launcher/slurm_step.h"
 #include "launcher/ssh_command.h"
 #include "launcher/standard_descriptors.h"
 #include "launcher/supervisor.h"
+#include "launcher/task.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -67,21 +70,20 @@ std::unique_ptr<PidFile> write_pid_file(const Options& options) {
   return pid_file;
 }
 
-int run_here(const Options& options, const PlanInputs& inputs) {
-  const LaunchPlan plan = plan_launch(options, inputs);
+Supervisor::Result run_plan(const Options& options, const PlanInputs& inputs, const LaunchPlan& plan) {
   log_plan(plan);
   const auto pid_file = write_pid_file(options);
   ConsoleOverseer overseer(plan.ranks.front().rank);
   const auto result = Supervisor(plan, inputs.machine.host_name, overseer).run();
   overseer.finish(result.signal);
-  return result.exit_code;
+  return result;
 }
 
 int launch_here(const Options& options, PlanInputs& inputs) {
   const ReservedPort port = reserve_port(options, inputs.machine);
   if (!options.master_addr.empty()) inputs.master_addr = options.master_addr;
   inputs.master_port = options.master_port.value_or(port.port());
-  return run_here(options, inputs);
+  return run_plan(options, inputs, plan_launch(options, inputs)).exit_code;
 }
 
 // The other hosts' launchers cannot be asked, so what is not given is what they assume too.
@@ -94,7 +96,63 @@ int launch_by_hand(const Options& options, PlanInputs& inputs) {
   if (inputs.hosts.size() > 1) choose_gloo_interface(inputs.master_addr);
   std::optional<ReservedPort> port;
   if (inputs.host_index == 0) port.emplace(inputs.master_port);
-  return run_here(options, inputs);
+  return run_plan(options, inputs, plan_launch(options, inputs)).exit_code;
+}
+
+// What srun or mpirun has decided already.
+void check_task_flags(const Options& options, const Task& task) {
+  const SeveralHostsOptions& several = options.several_hosts;
+  const auto refuse = [&](bool is_given, const std::string& flag) {
+    DS_CHECK(!is_given, ValueError, "[launcher] ", flag, ": ", task.started_by, " has started ", task.num_tasks,
+             " of these commands and so chosen hosts and ranks. Leave the flag out, or start the command once, without ",
+             task.started_by, ".");
+  };
+  refuse(options.hostfile.has_value(), "--hostfile");
+  refuse(!options.include.empty(), "--include");
+  refuse(!options.exclude.empty(), "--exclude");
+  refuse(several.num_nodes != -1, "--num_nodes");
+  refuse(several.node_rank != -1, "--node_rank");
+  refuse(several.launcher == "ssh" || several.launcher == "local" || several.launcher == "pdsh",
+         "--launcher " + several.launcher);
+  refuse(!task.is_for_host && options.num_gpus.value_or(task.local_size) != task.local_size, "--num_gpus");
+}
+
+std::string address_for_tasks(const Options& options, const PlanInputs& inputs, const Task& task) {
+  if (!options.master_addr.empty()) return options.master_addr;
+  const auto given = inputs.environment.find("MASTER_ADDR");
+  if (given != inputs.environment.end() && !given->second.empty()) return given->second;
+  if (task.local_size == task.num_tasks) return "127.0.0.1";
+  DS_CHECK(task.started_by == "srun", ValueError, "[launcher] mpirun does not say which host rank 0 is on. Add "
+           "--master_addr ADDRESS, or start the command once, with --launcher openmpi or mpich.");
+  const std::string& name = inputs.job->hosts.front().name;
+  DS_CHECK(!own_address_towards(name).empty(), ValueError, "[launcher] the step's first host is ", name,
+           " for Slurm, a name that leads nowhere from here. Add --master_addr ADDRESS, with an address of that host.");
+  return name;
+}
+
+int port_for_tasks(const Options& options, const PlanInputs& inputs, const Task& task) {
+  if (options.master_port) return *options.master_port;
+  if (const auto given = core::environment_integer("MASTER_PORT")) return static_cast<int>(*given);
+  return task.started_by == "srun" ? inputs.job->shared_port : kDefaultPort;
+}
+
+// The same command runs elsewhere too, and the others cannot be asked: all follows from what each of them sees.
+int launch_task(const Options& options, PlanInputs& inputs, const Task& task) {
+  check_task_flags(options, task);
+  inputs.master_addr = address_for_tasks(options, inputs, task);
+  inputs.master_port = port_for_tasks(options, inputs, task);
+  if (task.local_size < task.num_tasks) choose_gloo_interface(inputs.master_addr);
+  std::optional<ReservedPort> port;
+  if (task.rank == 0) port.emplace(inputs.master_port);
+  if (task.is_for_host) {
+    inputs.hosts = choose_hosts(options, inputs);
+    inputs.host_index = static_cast<size_t>(task.host_index);
+  }
+  const LaunchPlan plan = task.is_for_host ? plan_launch(options, inputs) : plan_task(options, inputs, task);
+  const auto result = run_plan(options, inputs, plan);
+  const bool has_failed = result.exit_code != 0 && result.signal == 0;
+  if (has_failed && task.started_by == "srun") end_slurm_step(inputs.environment);  // mpirun ends the others itself
+  return result.exit_code;
 }
 
 int launch(const std::vector<std::string>& arguments, const Options& options, const std::string& invoked_as) {
@@ -104,10 +162,17 @@ int launch(const std::vector<std::string>& arguments, const Options& options, co
   inputs.environment = environment_map();
   read_hostfile(options, inputs);
   inputs.machine = read_machine("/", usable_cpus());
-  inputs.hosts = choose_hosts(options, inputs);
   inputs.timestamp = timestamp_now();
-  const Runner runner = choose_runner(options, inputs.hosts, inputs.machine);
-  if (runner == Runner::kSsh || runner == Runner::kLocalAgents) {
+  inputs.job = find_slurm_job(inputs.environment);
+  if (inputs.job) inputs.machine.names.insert(inputs.job->this_host);
+  const auto task = options.several_hosts.no_ssh ? std::nullopt : find_task(inputs.environment);
+  if (task) {
+    inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
+    return launch_task(options, inputs, *task);
+  }
+  inputs.hosts = choose_hosts(options, inputs);
+  const Runner runner = choose_runner(options, inputs);
+  if (runner == Runner::kSsh || runner == Runner::kSlurm || runner == Runner::kLocalAgents) {
     const auto pid_file = write_pid_file(options);
     return Controller(set_up_controller(runner, arguments, options, inputs, invoked_as)).run();
   }

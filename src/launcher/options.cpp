@@ -26,6 +26,10 @@ constexpr const char* kExamples = R"(Examples:
       folder are at the same place on each
   deepspeed --no_ssh --node_rank 1 --master_addr node1 --hostfile hostfile.txt train.py
       without ssh: the same command on each host, each with its own number
+  salloc --nodes 2 --gpus-per-node 4 deepspeed train.py
+      in a Slurm job (salloc, sbatch) without a flag: a rank on each GPU of the job; without GPUs, one for each task
+  srun --nodes 2 --ntasks-per-node 1 deepspeed train.py
+      the same by srun: with one task a host each starts its host's ranks, with more each is one rank, as under mpirun
 
 Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in its environment.
 When a rank fails, all others are ended and the exit code is that rank's own, or 128 + its signal. Ctrl-C and SIGTERM
@@ -122,17 +126,20 @@ void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
       ->group(group)
       ->type_name("N");
   app.add_option("--launcher", hosts.launcher,
-                 "ssh, or local: every host of the hostfile is played by this one (default: ssh)")
+                 "ssh, slurm, or local: every host of the hostfile is played by this one (default: slurm inside a job "
+                 "without a hostfile, else ssh)")
       ->group(group)
       ->type_name("NAME");
-  app.add_option("--launcher_args", hosts.launcher_args, "Flags for ssh, such as '-i ~/.ssh/cluster -l me'")
+  app.add_option("--launcher_args", hosts.launcher_args,
+                 "Flags for ssh, such as '-i ~/.ssh/cluster -l me', or for srun")
       ->group(group)
       ->type_name("TEXT");
   app.add_option("--ssh_port", hosts.ssh_port, "Port of sshd (default: what ssh's configuration says)")
       ->group(group)
       ->type_name("PORT");
   app.add_flag("--no_ssh", hosts.no_ssh,
-               "Start this host's ranks only; give the same command on each host, with --node_rank and --master_addr")
+               "Start this host's ranks only; give the same command on each host, with --node_rank and --master_addr. "
+               "No connection joins these commands: when one fails, the others' ranks end when they miss their peers")
       ->group(group);
   app.add_option("--node_rank", hosts.node_rank, "Number of this host, from 0, with --no_ssh")
       ->group(group)

@@ -15,8 +15,8 @@ namespace deepspeed::launcher {
 struct SeveralHostsOptions {
   int num_nodes = -1;         ///< --num_nodes: use the first N hosts; -1: all
   int node_rank = -1;         ///< --node_rank: this host's number, with --no_ssh
-  std::string launcher;       ///< --launcher; empty: ssh
-  std::string launcher_args;  ///< --launcher_args: words for ssh
+  std::string launcher;       ///< --launcher; empty: slurm in a Slurm job, else ssh
+  std::string launcher_args;  ///< --launcher_args: words for ssh or srun
   std::string ssh_port;       ///< --ssh_port; empty: what ssh's configuration says
   std::string venv_script;    ///< --venv_script: sourced on each host
   std::string autotuning;     ///< --autotuning: "tune" or "run"

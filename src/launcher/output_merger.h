@@ -28,6 +28,8 @@ class OutputMerger {
 
   OutputMerger(Options options, Sink sink) : options_(options), sink_(std::move(sink)) {}
 
+  /// Instead of what the options say, before the first line.
+  void name_hosts(std::vector<std::string> host_of_rank) { options_.host_of_rank = std::move(host_of_rank); }
   void write(const LineSource& source, const Line& line);
   /// Shows the live rank's begun line; nothing happens for others, or where the output is no terminal.
   void show_begun(const LineSource& source, std::string_view text);
