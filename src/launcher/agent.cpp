@@ -140,6 +140,7 @@ class Agent {
     if (options_.save_pid) pid_file.emplace();
     AgentOverseer overseer(channel_, guard_);
     const auto result = Supervisor(plan_, machine_.host_name, overseer).run();
+    pid_file.reset();  // after the last frame a local launcher kills us
     overseer.finish(result.exit_code);
     return overseer.is_lost() ? kLostExit : 0;
   }

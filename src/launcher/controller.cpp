@@ -61,12 +61,13 @@ Controller::Controller(ControllerSetup setup) : setup_(std::move(setup)) {
 
 Controller::~Controller() = default;
 
-int Controller::run() {
+Outcome Controller::run() {
   while (!is_finished()) {
     wait_for_events();
     take_signals();
     reap();
     for (const auto& link : links_) take_frames(*link);
+    console_->release_lines();
     advance();
     give_credit();
     check_deadline();
@@ -75,7 +76,11 @@ int Controller::run() {
   const int exit_code = report();
   signals_.reset();  // from here on Ctrl-C ends us as it ends any program
   console_->flush();
-  return exit_code;
+  return {.exit_code = exit_code,
+          .was_started = was_started_,
+          .is_by_signal = received_signal_ != 0,
+          .reason = reason(),
+          .lost_hosts = lost_hosts_};
 }
 
 // ---- events ----
@@ -86,6 +91,7 @@ Controller::Clock::time_point Controller::wake_at() const {
     const bool beats = link->state > LinkState::kConnecting && link->state < LinkState::kDone;
     if (beats) next = std::min(next, link->channel().next_beat());
   }
+  if (const auto due = console_->wake_at()) next = std::min(next, *due);
   return next;
 }
 
@@ -256,7 +262,11 @@ void Controller::call_off() {
   for (const auto& link : links_) {
     if (!is_at_fault(*link)) continue;
     ++num_faults;
-    if (!link->refusal.empty()) faults_exit_code_ = kRefusedExit;
+    if (!link->refusal.empty()) {
+      faults_exit_code_ = kRefusedExit;
+    } else {
+      lost_hosts_.push_back(link->host().name);
+    }
     const std::string why = link->refusal.empty() ? link->describe_loss() : link->refusal;
     faults_ += concat("  ", link->host().name, ": ", why, "\n");
   }
@@ -278,6 +288,7 @@ void Controller::place_ranks() {
     first_rank += static_cast<int>(host.slots.size());
   }
   console_->name_hosts(host_of_ranks(setup_.order.hosts));
+  if (setup_.collapses_lines) console_->collapse(first_rank);
 }
 
 void Controller::send_orders() {
@@ -327,7 +338,9 @@ void Controller::lose(HostLink& link) {
   const bool is_early = link.state < LinkState::kEnded;
   link.state = LinkState::kLost;
   if (!link.channel().is_closed()) link.kill();  // it hangs
-  if (was_started_ && is_early) note({&link, std::nullopt, Clock::now()});
+  if (!was_started_ || !is_early) return;
+  lost_hosts_.push_back(link.host().name);
+  note({&link, std::nullopt, Clock::now()});
 }
 
 void Controller::begin_ending(Clock::duration patience) {
@@ -376,6 +389,12 @@ int Controller::report() {
   if (cause_->link->ranks_exit_code != 0) return cause_->link->ranks_exit_code;
   const int exit_code = cause_->link->signal_exit_code();
   return exit_code != 0 ? exit_code : kFailedExit;
+}
+
+std::string Controller::reason() const {
+  if (!was_started_) return concat(lost_hosts_.size(), " of ", links_.size(), " hosts cannot take part");
+  if (!cause_) return {};
+  return cause_->failure ? failure_in_short(*cause_->failure) : concat("host ", cause_->link->host().name, " was lost");
 }
 
 std::string Controller::describe(const Cause& cause) const {

@@ -53,9 +53,10 @@ std::string find_ssh(const Environment& environment) {
 
 std::string find_srun(const Environment& environment) {
   const auto srun = find_on_path("srun", environment);
-  DS_CHECK(srun, ValueError,
-           "[launcher] in a Slurm job hosts are reached through srun, which is not on PATH. Add Slurm's folder to PATH, or "
-           "pass --launcher ssh.");
+  DS_CHECK(
+      srun, ValueError,
+      "[launcher] in a Slurm job hosts are reached through srun, which is not on PATH. Add Slurm's folder to PATH, or "
+      "pass --launcher ssh.");
   return srun->string();
 }
 
@@ -89,6 +90,7 @@ ControllerSetup set_up_controller(Runner runner, const std::vector<std::string>&
   ControllerSetup setup;
   const std::string folder = std::filesystem::current_path().string();
   setup.shows_pids = options.save_pid;
+  setup.collapses_lines = options.collapse_lines;
   setup.order = {.arguments = arguments,
                  .folder = folder,
                  .environment = variables_for_hosts(inputs.environment, folder),

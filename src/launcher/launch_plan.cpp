@@ -114,9 +114,10 @@ std::vector<Host> equal_hosts(int num_hosts, int num_slots) {
 
 // How many GPUs the job has on each host is only known there.
 std::vector<Host> hosts_of_job(const Options& options, const PlanInputs& inputs) {
-  for (const Host& host : parse_host_filter(filter_of(options))) {
-    DS_CHECK(host.slots.empty() || filter_of(options).text.empty(), ValueError, "[launcher] ", filter_of(options).origin,
-             ": got slots of host \"", host.name,
+  const HostFilter filter = filter_of(options);
+  const auto named_hosts = filter.text.empty() ? std::vector<Host>() : parse_host_filter(filter);
+  for (const Host& host : named_hosts) {
+    DS_CHECK(host.slots.empty(), ValueError, "[launcher] ", filter.origin, ": got slots of host \"", host.name,
              "\"; in a Slurm job name hosts only, and say how many ranks each gets with --num_gpus.");
   }
   auto hosts = inputs.job->hosts;
@@ -293,14 +294,13 @@ LaunchPlan plan_task(const Options& options, const PlanInputs& inputs, const Tas
   launch.world_size = task.num_tasks;
   const Gpus gpus = find_gpus(inputs);
   launch.on_gpus = wants_gpus(inputs, gpus);
-  RankPlan rank = plan_rank(options, inputs, launch,
-                            {.rank = task.rank,
-                             .local_rank = task.local_rank,
-                             .local_size = task.local_size,
-                             .host_index = task.host_index,
-                             .num_hosts = task.started_by == "srun" && inputs.job
-                                              ? static_cast<int>(inputs.job->hosts.size())
-                                              : 0});
+  RankPlan rank = plan_rank(
+      options, inputs, launch,
+      {.rank = task.rank,
+       .local_rank = task.local_rank,
+       .local_size = task.local_size,
+       .host_index = task.host_index,
+       .num_hosts = task.started_by == "srun" && inputs.job ? static_cast<int>(inputs.job->hosts.size()) : 0});
   rank.cores = plan_cores(options, inputs, task.local_size)[static_cast<size_t>(task.local_rank)];
   rank.environment.emplace_back("OMP_NUM_THREADS", omp_num_threads(inputs, rank.cores, task.local_size));
   if (launch.on_gpus) {

@@ -110,6 +110,9 @@ void add_output_flags(CLI::App& app, RawOptions& raw) {
                  "Write each rank's output to FOLDER/<time>_rank<N>.log, not to the console")
       ->group(group)
       ->type_name("FOLDER");
+  app.add_flag("--collapse_lines", raw.options.collapse_lines,
+               "Show a line once that several ranks print within a quarter of a second, as [ranks 0-3]")
+      ->group(group);
   app.add_option("--log_level", raw.log_level,
                  "Of the launcher's own messages: debug, info, warning, error, critical (default: info)")
       ->group(group)
@@ -117,6 +120,20 @@ void add_output_flags(CLI::App& app, RawOptions& raw) {
   app.add_flag("-q,--quiet", raw.quiet, "Same as --log_level error")->group(group);
   app.add_flag("--save_pid", raw.options.save_pid, "Write the launcher's pid to /tmp/<pid>.deepspeed while it runs")
       ->group(group);
+}
+
+void add_restart_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "After a failure";
+  app.add_option("--max_restarts", raw.options.several_hosts.max_restarts,
+                 "Start all ranks again up to N times (default: 0). They find the count in DEEPSPEED_RESTART_COUNT; a "
+                 "script that begins with engine.load_checkpoint(folder) resumes")
+      ->group(group)
+      ->type_name("N");
+  app.add_option(
+         "--min_nodes", raw.options.several_hosts.min_nodes,
+         "With --max_restarts: go on without hosts that were lost while at least N are left (default: all hosts)")
+      ->group(group)
+      ->type_name("N");
 }
 
 void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
@@ -257,6 +274,17 @@ void check_several_hosts(const Options& options) {
            ValueError, "[launcher] --ssh_port: got ", several.ssh_port, ", expected 1 to ", kLargestPort, ".");
 }
 
+void check_restarts(const SeveralHostsOptions& several) {
+  DS_CHECK(several.max_restarts >= 0, ValueError, "[launcher] --max_restarts: got ", several.max_restarts,
+           ", expected 0 or more.");
+  DS_CHECK(several.min_nodes >= 0, ValueError, "[launcher] --min_nodes: got ", several.min_nodes,
+           ", expected 1 or more.");
+  DS_CHECK(several.min_nodes == 0 || several.max_restarts > 0, ValueError, "[launcher] --min_nodes ", several.min_nodes,
+           " says on how many hosts a launch is started again: add --max_restarts N.");
+  DS_CHECK(several.max_restarts == 0 || !several.no_ssh, ValueError,
+           "[launcher] --max_restarts with --no_ssh: no command could tell the others to start again. Leave one out.");
+}
+
 void check_values(const CLI::App& app, RawOptions& raw) {
   Options& options = raw.options;
   if (app.count("--hostfile") > 0) options.hostfile = raw.hostfile;
@@ -274,6 +302,7 @@ void check_values(const CLI::App& app, RawOptions& raw) {
   DS_CHECK((options.include.empty() && options.exclude.empty()) || !options.num_gpus, ValueError,
            "[launcher] --num_gpus cannot be combined with --include or --exclude: they already say which slots.");
   check_several_hosts(options);
+  check_restarts(options.several_hosts);
   DS_CHECK(!options.module || !options.no_python, ValueError,
            "[launcher] --module and --no_python exclude each other: a module needs Python.");
   DS_CHECK(options.bind_core_list.empty() || options.bind_cores_to_rank, ValueError,
@@ -297,6 +326,7 @@ std::variant<Options, HelpText> parse_options(const std::vector<std::string>& ar
   add_rendezvous_flags(app, raw);
   add_binding_flags(app, raw);
   add_output_flags(app, raw);
+  add_restart_flags(app, raw);
   add_several_hosts_flags(app, raw);
   app.set_help_flag("-h,--help", "Show this help")->group("Output");
   SplitArguments split = split_arguments(app, arguments);

@@ -28,9 +28,10 @@ Runner choose_runner(const Options& options, const PlanInputs& inputs) {
   if (name == "local") return is_one ? Runner::kHere : Runner::kLocalAgents;
   if (is_one && is_this_host(hosts.front().name, inputs.machine)) return Runner::kHere;
   if (name == "slurm") {
-    DS_CHECK(inputs.job, ValueError,
-             "[launcher] --launcher slurm: this is no Slurm job (SLURM_JOB_ID and SLURM_JOB_NODELIST are not set). Begin "
-             "one with salloc or sbatch, such as `salloc --nodes 2 deepspeed train.py`.");
+    DS_CHECK(
+        inputs.job, ValueError,
+        "[launcher] --launcher slurm: this is no Slurm job (SLURM_JOB_ID and SLURM_JOB_NODELIST are not set). Begin "
+        "one with salloc or sbatch, such as `salloc --nodes 2 deepspeed train.py`.");
     return Runner::kSlurm;
   }
   DS_CHECK(name.empty() || name == "ssh", NotSupported, "[launcher] --launcher ", name,

@@ -55,7 +55,8 @@ std::optional<SlurmJob> find_slurm_job(const Environment& environment) {
   const bool is_task = is_slurm_task(environment);
   const std::string list_name = is_task ? "SLURM_STEP_NODELIST" : "SLURM_JOB_NODELIST";
   if (environment.count(list_name) == 0) return std::nullopt;  // a job that has no hosts yet
-  SlurmJob job{.id = variable(environment, "SLURM_JOB_ID"), .hosts = {}, .this_host = variable(environment, "SLURMD_NODENAME")};
+  SlurmJob job{
+      .id = variable(environment, "SLURM_JOB_ID"), .hosts = {}, .this_host = variable(environment, "SLURMD_NODENAME")};
   for (std::string& name : expand_node_list(variable(environment, list_name), list_name)) {
     job.hosts.push_back({std::move(name), {}});
   }

@@ -14,9 +14,10 @@ namespace deepspeed::launcher {
 /// script and behind `srun --pty` they are the job's.
 struct SlurmJob {
   std::string id;
-  std::vector<Host> hosts;  ///< a slot a task that Slurm was asked to run there; one where it was not asked for any
-  std::string this_host;    ///< as Slurm calls it; empty where this process is outside of the job's hosts (salloc)
-  int shared_port = 0;      ///< for rank 0: the same for all that ask in one step, another one in most other steps
+  std::vector<Host> hosts =
+      {};                      ///< a slot a task that Slurm was asked to run there; one where it was not asked for any
+  std::string this_host = {};  ///< as Slurm calls it; empty where this process is outside of the job's hosts (salloc)
+  int shared_port = 0;         ///< for rank 0: the same for all that ask in one step, another one in most other steps
 };
 
 /// Nothing outside of a job. Throws ValueError where a variable does not hold what Slurm puts there.

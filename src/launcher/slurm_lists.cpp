@@ -9,10 +9,10 @@
 namespace deepspeed::launcher {
 namespace {
 
-constexpr size_t kMostHosts = 65536;   // as Slurm
+constexpr size_t kMostHosts = 65536;  // as Slurm
 constexpr size_t kLongestName = 255;
 constexpr size_t kMostDigits = 9;
-constexpr int kMostTasks = 4096;       // of one host
+constexpr int kMostTasks = 4096;  // of one host
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 

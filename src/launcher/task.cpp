@@ -66,8 +66,7 @@ Task slurm_task(const Environment& environment) {
   DS_CHECK(task.host_index < num_hosts, ValueError, "[launcher] SLURM_NODEID=", task.host_index, ", but the step has ",
            num_hosts, " hosts. Set it as Slurm does.");
   task.local_size = static_cast<int>(hosts[static_cast<size_t>(task.host_index)].slots.size());
-  task.is_for_host =
-      std::all_of(hosts.begin(), hosts.end(), [](const Host& host) { return host.slots.size() == 1; });
+  task.is_for_host = std::all_of(hosts.begin(), hosts.end(), [](const Host& host) { return host.slots.size() == 1; });
   return task;
 }
 

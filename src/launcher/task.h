@@ -14,8 +14,8 @@ struct Task {
   int num_tasks = 1;
   int local_rank = 0;  ///< of local_size, those on its host
   int local_size = 1;
-  int host_index = 0;         ///< with srun: among the step's hosts
-  bool is_for_host = false;   ///< it is its host's only one, and starts a rank on each slot there (srun alone)
+  int host_index = 0;        ///< with srun: among the step's hosts
+  bool is_for_host = false;  ///< it is its host's only one, and starts a rank on each slot there (srun alone)
 };
 
 /// Nothing for a process that is alone. mpirun counts before srun, which Open MPI and MPICH use to reach their hosts.

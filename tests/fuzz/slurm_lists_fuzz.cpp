@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
     for (const std::string& host : deepspeed::launcher::expand_node_list(text, "fuzz")) {
-      if (host.empty() || host.front() == '-' || host.find_first_of("$`'\";&|<>/ \t\n") != std::string::npos) std::abort();
+      if (host.empty() || host.front() == '-' || host.find_first_of("$`'\";&|<>/ \t\n") != std::string::npos)
+        std::abort();
     }
   } catch (const deepspeed::ValueError&) {
   }

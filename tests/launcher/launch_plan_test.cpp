@@ -302,7 +302,8 @@ TEST_F(LaunchPlanTest, ATaskThatSeesTooFewGpusIsAnError) {
   }
   inputs.environment["CUDA_VISIBLE_DEVICES"] = "0,1";
   const auto rank = plan_task(options, inputs, task).ranks.front();
-  EXPECT_THAT(rank.environment, ::testing::Contains(std::pair<std::string, std::string>("CUDA_VISIBLE_DEVICES", "0,1")));
+  EXPECT_THAT(rank.environment,
+              ::testing::Contains(std::pair<std::string, std::string>("CUDA_VISIBLE_DEVICES", "0,1")));
 }
 
 }  // namespace

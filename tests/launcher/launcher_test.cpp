@@ -376,5 +376,32 @@ TEST(Launcher, HelpGoesToStandardOutput) {
   EXPECT_EQ(launch.err(), "");
 }
 
+TEST_F(LauncherTest, EqualLinesOfRanksAreOneOnRequest) {
+  auto launch = start(4, "echo same\necho \"own $RANK\"\necho same >&2\n", {"--collapse_lines"});
+  EXPECT_EQ(launch.wait(), 0);
+  EXPECT_THAT(launch.out(), HasSubstr("[ranks 0-3] same\n"));
+  EXPECT_THAT(launch.err(), HasSubstr("[ranks 0-3] same\n"));
+  for (int rank = 0; rank < 4; ++rank) {
+    EXPECT_THAT(launch.out(), HasSubstr(concat("[rank ", rank, "] own ", rank, "\n")));
+  }
+}
+
+TEST_F(LauncherTest, UnderMpirunEachStartIsOneRank) {
+  const auto variables = [](int rank) {
+    return LaunchSetup{.environment = {concat("OMPI_COMM_WORLD_RANK=", rank), "OMPI_COMM_WORLD_SIZE=2",
+                                       concat("OMPI_COMM_WORLD_LOCAL_RANK=", rank), "OMPI_COMM_WORLD_LOCAL_SIZE=2"}};
+  };
+  const std::string script =
+      folder_.add_program("rank.sh", "#!/bin/sh\necho $RANK/$WORLD_SIZE $LOCAL_RANK/$LOCAL_SIZE $MASTER_ADDR\n");
+  for (int rank = 0; rank < 2; ++rank) {
+    Launch launch({"--no_python", "--no_local_rank", script}, variables(rank));
+    EXPECT_EQ(launch.wait(), 0) << launch.err();
+    EXPECT_EQ(launch.out(), concat(rank, "/2 ", rank, "/2 127.0.0.1\n"));
+  }
+  Launch refused({"--num_nodes", "2", "--no_python", script}, variables(0));
+  EXPECT_EQ(refused.wait(), 2);
+  EXPECT_THAT(refused.err(), HasSubstr("--num_nodes: mpirun has started 2 of these commands"));
+}
+
 }  // namespace
 }  // namespace deepspeed::launcher

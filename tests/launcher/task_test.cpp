@@ -11,10 +11,14 @@ namespace {
 using ::testing::HasSubstr;
 
 Environment step(const std::string& num_tasks, const std::string& counts) {
-  return {{"SLURM_JOB_ID", "12"},         {"SLURM_JOB_NODELIST", "node[1-3]"},
-          {"SLURM_STEP_ID", "0"},         {"SLURM_STEP_NODELIST", "node[1-2]"},
-          {"SLURM_PROCID", "1"},          {"SLURM_NODEID", "1"},
-          {"SLURM_LOCALID", "0"},         {"SLURM_STEP_NUM_TASKS", num_tasks},
+  return {{"SLURM_JOB_ID", "12"},
+          {"SLURM_JOB_NODELIST", "node[1-3]"},
+          {"SLURM_STEP_ID", "0"},
+          {"SLURM_STEP_NODELIST", "node[1-2]"},
+          {"SLURM_PROCID", "1"},
+          {"SLURM_NODEID", "1"},
+          {"SLURM_LOCALID", "0"},
+          {"SLURM_STEP_NUM_TASKS", num_tasks},
           {"SLURM_STEP_TASKS_PER_NODE", counts}};
 }
 
@@ -55,8 +59,8 @@ TEST(Task, MpirunsRanksAreARankEach) {
   EXPECT_EQ(task->local_rank, 1);
   EXPECT_EQ(task->local_size, 4);
   EXPECT_FALSE(task->is_for_host);
-  EXPECT_EQ(
-      find_task({{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}, {"MPI_LOCALRANKID", "0"}, {"MPI_LOCALNRANKS", "1"}})->rank, 1);
+  EXPECT_EQ(find_task({{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}, {"MPI_LOCALRANKID", "0"}, {"MPI_LOCALNRANKS", "1"}})->rank,
+            1);
   EXPECT_EQ(find_task({{"MV2_COMM_WORLD_RANK", "1"},
                        {"MV2_COMM_WORLD_SIZE", "2"},
                        {"MV2_COMM_WORLD_LOCAL_RANK", "1"},
