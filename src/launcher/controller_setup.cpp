@@ -3,44 +3,15 @@
 
 #include <filesystem>
 
-#include "core/file.h"
 #include "core/log.h"
 #include "deepspeed/error.h"
+#include "launcher/carried.h"
 #include "launcher/exported_environment.h"
 #include "launcher/srun_command.h"
 #include "launcher/ssh_command.h"
 
 namespace deepspeed::launcher {
 namespace {
-
-constexpr const char* kEnvironmentFile = ".deepspeed_env";
-
-std::string variable(const Environment& environment, const char* name, const char* otherwise) {
-  const auto found = environment.find(name);
-  return found == environment.end() || found->second.empty() ? otherwise : found->second;
-}
-
-// Where this program was called, without following links: beside it may be the Python of a virtual environment.
-std::string path_of_program(const std::string& invoked_as, const Environment& environment) {
-  if (invoked_as.find('/') != std::string::npos) return std::filesystem::absolute(invoked_as).lexically_normal();
-  const auto found = find_on_path(invoked_as, environment);
-  return std::filesystem::absolute(found ? *found : std::filesystem::read_symlink("/proc/self/exe"));
-}
-
-// The home folder's file, then the current folder's, which wins.
-Environment variables_for_hosts(const Environment& environment, const std::string& folder) {
-  Environment variables = exported_variables(environment, folder);
-  const std::string name = variable(environment, "DS_ENV_FILE", kEnvironmentFile);
-  for (const std::string& place : {variable(environment, "HOME", "/"), folder}) {
-    const auto path = std::filesystem::path(place) / name;
-    std::error_code error;
-    if (!std::filesystem::is_regular_file(path, error)) continue;
-    for (const auto& [key, value] : parse_environment_file(core::read_file(path), path.string())) {
-      variables[key] = value;
-    }
-  }
-  return variables;
-}
 
 std::string find_ssh(const Environment& environment) {
   const auto ssh = find_on_path("ssh", environment);
@@ -80,7 +51,9 @@ std::vector<std::vector<std::string>> agent_commands(Runner runner, const Option
 
 // In a Slurm job only each host knows how many GPUs it has; flags and CPU ranks are known here.
 bool do_gpus_decide(const Options& options, const PlanInputs& inputs, const Environment& exported) {
-  return inputs.job && !inputs.hostfile_text && !options.num_gpus && variable(exported, "DS_ACCELERATOR", "") != "cpu";
+  const auto chosen = exported.find("DS_ACCELERATOR");
+  const bool is_on_cpus = chosen != exported.end() && chosen->second == "cpu";
+  return inputs.job && !inputs.hostfile_text && !options.num_gpus && !is_on_cpus;
 }
 
 }  // namespace
@@ -93,7 +66,7 @@ ControllerSetup set_up_controller(Runner runner, const std::vector<std::string>&
   setup.collapses_lines = options.collapse_lines;
   setup.order = {.arguments = arguments,
                  .folder = folder,
-                 .environment = variables_for_hosts(inputs.environment, folder),
+                 .environment = carried_variables(inputs.environment, folder),
                  .hosts = inputs.hosts,
                  .master_addr = options.master_addr,
                  .master_port = options.master_port.value_or(0),

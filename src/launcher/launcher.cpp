@@ -21,6 +21,7 @@
 #include "launcher/console_overseer.h"
 #include "launcher/controller.h"
 #include "launcher/controller_setup.h"
+#include "launcher/hand_over.h"
 #include "launcher/launch_plan.h"
 #include "launcher/master_address.h"
 #include "launcher/pid_file.h"
@@ -37,7 +38,6 @@ namespace deepspeed::launcher {
 namespace {
 
 constexpr const char* kDefaultHostfile = "/job/hostfile";
-constexpr int kDefaultPort = 29500;  // as torch and DeepSpeed have it
 constexpr int kBadInputExit = 2;
 constexpr int kFailedExit = 1;
 
@@ -201,6 +201,7 @@ int port_for_tasks(const Options& options, const PlanInputs& inputs, const Task&
 // The same command runs elsewhere too, and the others cannot be asked: all follows from what each of them sees.
 int launch_task(const Options& options, PlanInputs& inputs, const Task& task) {
   check_task_flags(options, task);
+  inputs.hostfile_text.reset();  // /job/hostfile says nothing about a step
   inputs.master_addr = address_for_tasks(options, inputs, task);
   inputs.master_port = port_for_tasks(options, inputs, task);
   if (task.local_size < task.num_tasks) choose_gloo_interface(inputs.master_addr);
@@ -227,7 +228,10 @@ int launch(const std::vector<std::string>& arguments, const Options& options, co
   inputs.machine = read_machine("/", usable_cpus());
   inputs.timestamp = timestamp_now();
   inputs.job = find_slurm_job(inputs.environment);
-  if (inputs.job) inputs.machine.names.insert(inputs.job->this_host);
+  if (inputs.job && !inputs.job->this_host.empty()) {
+    inputs.machine.host_name = inputs.job->this_host;
+    inputs.machine.names.insert(inputs.job->this_host);
+  }
   const auto task = options.several_hosts.no_ssh ? std::nullopt : find_task(inputs.environment);
   if (task) {
     inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
@@ -238,6 +242,7 @@ int launch(const std::vector<std::string>& arguments, const Options& options, co
   if (runner == Runner::kSsh || runner == Runner::kSlurm || runner == Runner::kLocalAgents) {
     return launch_on_hosts(options, set_up_controller(runner, arguments, options, inputs, invoked_as));
   }
+  if (runner != Runner::kHere && runner != Runner::kByHand) hand_over(runner, arguments, options, inputs, invoked_as);
   inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
   return runner == Runner::kByHand ? launch_by_hand(options, inputs) : launch_here(options, inputs);
 }

@@ -142,13 +142,15 @@ void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
   app.add_option("--num_nodes", hosts.num_nodes, "Use the first N hosts of the hostfile (default: all)")
       ->group(group)
       ->type_name("N");
-  app.add_option("--launcher", hosts.launcher,
-                 "ssh, slurm, or local: every host of the hostfile is played by this one (default: slurm inside a job "
-                 "without a hostfile, else ssh)")
+  app.add_option(
+         "--launcher", hosts.launcher,
+         "ssh, slurm, or local: every host of the hostfile is played by this one (default: slurm inside a job "
+         "without a hostfile, else ssh). pdsh, openmpi, mpich, impi: that program takes over, and watches as it "
+         "does")
       ->group(group)
       ->type_name("NAME");
   app.add_option("--launcher_args", hosts.launcher_args,
-                 "Flags for ssh, such as '-i ~/.ssh/cluster -l me', or for srun")
+                 "Flags for ssh, such as '-i ~/.ssh/cluster -l me', or for srun, pdsh or mpirun")
       ->group(group)
       ->type_name("TEXT");
   app.add_option("--ssh_port", hosts.ssh_port, "Port of sshd (default: what ssh's configuration says)")

@@ -11,6 +11,9 @@
 
 namespace deepspeed::launcher {
 
+/// Rank 0's port where it has to be known without asking anyone; as torch and DeepSpeed have it.
+inline constexpr int kDefaultPort = 29500;
+
 /// Flags about several hosts.
 struct SeveralHostsOptions {
   int num_nodes = -1;         ///< --num_nodes: use the first N hosts; -1: all

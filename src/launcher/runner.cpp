@@ -34,9 +34,12 @@ Runner choose_runner(const Options& options, const PlanInputs& inputs) {
         "one with salloc or sbatch, such as `salloc --nodes 2 deepspeed train.py`.");
     return Runner::kSlurm;
   }
+  if (name == "pdsh") return Runner::kPdsh;
+  if (name == "openmpi") return Runner::kOpenMpi;
+  if (name == "mpich" || name == "impi") return Runner::kHydra;
   DS_CHECK(name.empty() || name == "ssh", NotSupported, "[launcher] --launcher ", name,
-           ": this version starts ranks on several hosts over ssh (the default), with slurm or local; ", name,
-           " comes later. Leave the flag out: ssh needs no other program.");
+           ": this version has ssh (the default), slurm, local, pdsh, openmpi, mpich and impi. Leave the flag out: ssh "
+           "needs no other program.");
   return name.empty() && inputs.job && !inputs.hostfile_text ? Runner::kSlurm : Runner::kSsh;
 }
 

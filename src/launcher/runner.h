@@ -11,6 +11,9 @@ enum class Runner {
   kByHand,      ///< this host's ranks only: the command is started on each host (--no_ssh)
   kSsh,         ///< an agent on each host, over ssh
   kSlurm,       ///< an agent on each host of the Slurm job, started by srun
+  kPdsh,        ///< pdsh instead of this process: the command by hand on each host
+  kOpenMpi,     ///< Open MPI's mpirun instead of this process: a command a rank
+  kHydra,       ///< MPICH's or Intel MPI's in the same way
   kLocalAgents  ///< an agent for each host of the hostfile, all on this host (--launcher local)
 };
 

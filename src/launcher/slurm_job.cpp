@@ -46,8 +46,9 @@ std::vector<int> task_counts(const Environment& environment, bool is_task, size_
 }  // namespace
 
 bool is_slurm_task(const Environment& environment) {
-  return environment.count("SLURM_STEP_NODELIST") == 1 && environment.count("SLURM_PROCID") == 1 &&
-         environment.count("SLURM_PTY_PORT") == 0 && number(environment, "SLURM_STEP_ID") < kFirstSpecialStep;
+  return environment.count("SLURM_JOB_ID") == 1 && environment.count("SLURM_STEP_NODELIST") == 1 &&
+         environment.count("SLURM_PROCID") == 1 && environment.count("SLURM_PTY_PORT") == 0 &&
+         number(environment, "SLURM_STEP_ID") < kFirstSpecialStep;
 }
 
 std::optional<SlurmJob> find_slurm_job(const Environment& environment) {

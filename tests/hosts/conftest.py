@@ -23,8 +23,11 @@ def slurm(network, tmp_path_factory):
     if reason:
         pytest.skip(f"no Slurm to launch with: {reason}")
     cluster = slurm_module.Slurm(network, tmp_path_factory.mktemp("slurm"))
-    yield cluster
-    cluster.close()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
 
 
 @pytest.fixture

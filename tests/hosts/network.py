@@ -79,6 +79,10 @@ class Network:
         """Words that run `words` on that host."""
         return ["ip", "netns", "exec", self.namespace(number), *map(str, words)]
 
+    def is_daemon(self, pid):
+        """Whether that is one of our sshd's, which has to be there for the next test."""
+        return pid in [daemon.pid for daemon in self._daemons]
+
     def set_link(self, number, state):
         """The cable of that host: "up" or "down"."""
         ip("-n", self.namespace(HEAD), "link", "set", f"port{number}", state)

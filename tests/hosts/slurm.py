@@ -34,9 +34,12 @@ class Slurm:
         self._daemons = []
         (self.folder / "state").mkdir()
         self._write_configuration()
+
+    def start(self):
+        """Returns once all hosts take jobs. What it has started is for close() to end, also where it fails."""
         self._start_munge()
         self._start(HEAD, "slurmctld", "-D")
-        for number in network.numbers:
+        for number in self.network.numbers:
             self._start(number, "slurmd", "-D", "-N", f"node{number}")
         self._wait_until_idle()
 
@@ -59,7 +62,7 @@ class Slurm:
         nodes = "".join(f"NodeName=node{n} NodeAddr={self.network.address(n)} NodeHostname=node{n} CPUs=4 "
                         "Sockets=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=500 State=UNKNOWN\n" for n in numbers)
         (folder / "slurm.conf").write_text(
-            f"ClusterName=test\nSlurmctldHost=head({self.network.head_address})\nSlurmUser=root\n"
+            f"ClusterName=test\nSlurmctldHost=localhost({self.network.head_address})\nSlurmUser=root\n"
             f"AuthType=auth/munge\nAuthInfo=socket={folder}/munge.socket\nStateSaveLocation={folder}/state\n"
             f"SlurmdSpoolDir={folder}/spool-%n\nSlurmctldPidFile={folder}/slurmctld.pid\n"
             f"SlurmdPidFile={folder}/slurmd-%n.pid\nProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\n"

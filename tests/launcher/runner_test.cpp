@@ -54,8 +54,19 @@ TEST_F(RunnerTest, LocalPlaysAllHostsOnThisOne) {
   EXPECT_EQ(chosen(there), Runner::kHere);
 }
 
-TEST_F(RunnerTest, RunnersThatHaveNotLandedAreNamed) {
-  for (const char* name : {"pdsh", "openmpi", "mpich", "impi", "mvapich", "typo"}) {
+TEST_F(RunnerTest, OtherProgramsTakeOverWhereAskedFor) {
+  several.launcher = "pdsh";
+  EXPECT_EQ(chosen(two), Runner::kPdsh);
+  several.launcher = "openmpi";
+  EXPECT_EQ(chosen(two), Runner::kOpenMpi);
+  for (const char* name : {"mpich", "impi"}) {
+    several.launcher = name;
+    EXPECT_EQ(chosen(two), Runner::kHydra);
+  }
+}
+
+TEST_F(RunnerTest, RunnersThatAreNotThereAreNamed) {
+  for (const char* name : {"mvapich", "typo"}) {
     several.launcher = name;
     EXPECT_THAT(error<NotSupported>(two), HasSubstr(std::string("--launcher ") + name));
   }
