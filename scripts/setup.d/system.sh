@@ -61,13 +61,15 @@ install_system_packages() {
   fi
 }
 
-# For tests/hosts, whose hosts are network namespaces with an sshd each. Where these cannot be had those tests say so and
-# are skipped.
+# For tests/hosts, whose hosts are network namespaces with an sshd each and a Slurm over them. Where these cannot be had
+# those tests say so and are skipped.
 install_test_packages() {
   local missing=""
   [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
   command -v ssh >/dev/null || missing="$missing openssh-client"
   command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
+  [ -x /usr/sbin/slurmd ] && [ -x /usr/sbin/slurmctld ] || missing="$missing slurm-wlm"
+  [ -x /usr/sbin/munged ] || missing="$missing munge"
   [ -n "$missing" ] || return 0
   say "system packages for tests on several hosts:$missing"
   command -v apt-get >/dev/null || return 0

@@ -36,11 +36,16 @@ core::Descriptor take_over(int fd) {
   return copy;
 }
 
-// SSH_CONNECTION: "client-address client-port server-address server-port".
-void read_ssh_connection(Hello& hello) {
+// SSH_CONNECTION: "client-address client-port server-address server-port". Slurm only says who called.
+void read_way_here(Hello& hello) {
+  if (const auto launcher = core::environment("SLURM_LAUNCH_NODE_IPADDR")) {
+    hello.caller_address = *launcher;
+    hello.called_address = own_address_towards(*launcher);
+    return;
+  }
   std::istringstream words(core::environment("SSH_CONNECTION").value_or(""));
   std::string port;
-  words >> hello.ssh_client_address >> port >> hello.ssh_server_address;
+  words >> hello.caller_address >> port >> hello.called_address;
 }
 
 void enter(const StartOrder& order) {
@@ -81,8 +86,9 @@ class Agent {
                 .host_name = machine_.host_name,
                 .pid = ::getpid(),
                 .free_port = port_->port(),
-                .addresses = interface_addresses()};
-    read_ssh_connection(hello);
+                .addresses = interface_addresses(),
+                .num_gpus = num_usable_gpus(machine_, environment_map())};
+    read_way_here(hello);
     channel_.send_bytes(kPreamble);
     channel_.send(FrameKind::kHello, encode_hello(hello));
   }
@@ -134,6 +140,7 @@ class Agent {
     if (options_.save_pid) pid_file.emplace();
     AgentOverseer overseer(channel_, guard_);
     const auto result = Supervisor(plan_, machine_.host_name, overseer).run();
+    pid_file.reset();  // after the last frame a local launcher kills us
     overseer.finish(result.exit_code);
     return overseer.is_lost() ? kLostExit : 0;
   }

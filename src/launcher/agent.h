@@ -1,4 +1,4 @@
-// The program on each host of a launch: `deepspeed --host_agent`, started by the launcher over ssh.
+// The program on each host of a launch: `deepspeed --host_agent`, started by the launcher over ssh or srun.
 #pragma once
 
 #include <string>

@@ -23,30 +23,51 @@ bool wants_colour(bool is_terminal) {
 
 }  // namespace
 
-Console::Output::Output(int fd, int live_rank, std::vector<std::string> host_of_rank)
+Console::Output::Output(int fd, int live_rank)
     : queue(fd),
-      merger({.is_terminal = ::isatty(fd) == 1,
-              .with_colour = wants_colour(::isatty(fd) == 1),
-              .live_rank = live_rank,
-              .host_of_rank = std::move(host_of_rank)},
+      merger({.is_terminal = ::isatty(fd) == 1, .with_colour = wants_colour(::isatty(fd) == 1), .live_rank = live_rank},
              [this](std::string_view bytes) { queue.push(bytes); }),
       is_terminal(::isatty(fd) == 1) {}
 
-Console::Console(int stdout_fd, int stderr_fd, int live_rank, std::vector<std::string> host_of_rank)
-    : live_rank_(live_rank), out_(std::make_unique<Output>(stdout_fd, live_rank, host_of_rank)) {
-  if (is_same_file(stdout_fd, stderr_fd)) return;
-  separate_err_ = std::make_unique<Output>(stderr_fd, live_rank, std::move(host_of_rank));
+Console::Console(int stdout_fd, int stderr_fd, int live_rank)
+    : live_rank_(live_rank), out_(std::make_unique<Output>(stdout_fd, live_rank)) {
+  if (!is_same_file(stdout_fd, stderr_fd)) separate_err_ = std::make_unique<Output>(stderr_fd, live_rank);
 }
 
-void Console::write(const LineSource& source, const Line& line) { output(source.channel).merger.write(source, line); }
+void Console::name_hosts(const std::vector<std::string>& host_of_rank) {
+  out_->merger.name_hosts(host_of_rank);
+  if (separate_err_) separate_err_->merger.name_hosts(host_of_rank);
+}
+
+void Console::collapse(int num_ranks) {
+  collapser_.emplace(num_ranks, [this](const std::vector<int>& ranks, int channel, std::string_view text) {
+    output(channel).merger.write_shared(ranks, channel, text);
+  });
+}
+
+void Console::write(const LineSource& source, const Line& line) {
+  if (collapser_ && line.end == LineEnd::kNewline)
+    return collapser_->add(source, line.text, LineCollapser::Clock::now());
+  if (collapser_) collapser_->release_all();  // a piece of a line, or a progress bar
+  output(source.channel).merger.write(source, line);
+}
+
+void Console::release_lines() {
+  if (collapser_) collapser_->release_due(LineCollapser::Clock::now());
+}
+
+std::optional<LineCollapser::Clock::time_point> Console::wake_at() const {
+  return collapser_ ? collapser_->due_at() : std::nullopt;
+}
 
 void Console::show_begun(const LineSource& source, std::string_view text) {
+  if (collapser_) return;
   output(source.channel).merger.show_begun(source, text);
 }
 
 std::optional<TerminalModel> Console::terminal_for(const LineSource& source) const {
   const Output& target = output(source.channel);
-  if (!target.is_terminal || source.rank != live_rank_) return std::nullopt;
+  if (!target.is_terminal || source.rank != live_rank_ || collapser_) return std::nullopt;
   return TerminalModel{target.queue.fd(), static_cast<int>(target.merger.prefix(source.rank).size())};
 }
 
@@ -58,11 +79,13 @@ void Console::add_watches(std::vector<Watch>& watches) {
 }
 
 void Console::finish_lines() {
+  if (collapser_) collapser_->release_all();
   output(0).merger.finish();
   output(1).merger.finish();
 }
 
 void Console::say(const std::string& text) {
+  if (collapser_) collapser_->release_all();
   output(1).merger.finish();
   output(1).queue.push(text);
 }

@@ -9,7 +9,10 @@
 
 namespace deepspeed::launcher {
 
-ConsoleOverseer::ConsoleOverseer(int live_rank) : console_(STDOUT_FILENO, STDERR_FILENO, live_rank) {}
+ConsoleOverseer::ConsoleOverseer(int live_rank, int collapses_lines_of)
+    : console_(STDOUT_FILENO, STDERR_FILENO, live_rank) {
+  if (collapses_lines_of > 0) console_.collapse(collapses_lines_of);
+}
 
 void ConsoleOverseer::finish(int signal) {
   console_.finish_lines();

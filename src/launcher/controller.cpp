@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <numeric>
 
 #include "core/log.h"
 #include "deepspeed/error.h"
@@ -51,24 +52,22 @@ bool is_by_signal(const std::optional<Failure>& failure) { return !failure || WI
 Controller::Controller(ControllerSetup setup) : setup_(std::move(setup)) {
   signals_ = std::make_unique<SignalInbox>(
       std::vector<int>{SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGUSR1, SIGUSR2});
-  console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, 0, host_of_ranks(setup_.order.hosts));
-  int first_rank = 0;
+  console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, 0);
   for (size_t i = 0; i < setup_.order.hosts.size(); ++i) {
-    const Host& host = setup_.order.hosts[i];
-    links_.push_back(std::make_unique<HostLink>(host, first_rank, setup_.commands[i]));
-    first_rank += static_cast<int>(host.slots.size());
+    links_.push_back(std::make_unique<HostLink>(setup_.order.hosts[i], setup_.commands[i]));
   }
   deadline_ = Clock::now() + kStartPatience;
 }
 
 Controller::~Controller() = default;
 
-int Controller::run() {
+Outcome Controller::run() {
   while (!is_finished()) {
     wait_for_events();
     take_signals();
     reap();
     for (const auto& link : links_) take_frames(*link);
+    console_->release_lines();
     advance();
     give_credit();
     check_deadline();
@@ -77,7 +76,11 @@ int Controller::run() {
   const int exit_code = report();
   signals_.reset();  // from here on Ctrl-C ends us as it ends any program
   console_->flush();
-  return exit_code;
+  return {.exit_code = exit_code,
+          .was_started = was_started_,
+          .is_by_signal = received_signal_ != 0,
+          .reason = reason(),
+          .lost_hosts = lost_hosts_};
 }
 
 // ---- events ----
@@ -88,6 +91,7 @@ Controller::Clock::time_point Controller::wake_at() const {
     const bool beats = link->state > LinkState::kConnecting && link->state < LinkState::kDone;
     if (beats) next = std::min(next, link->channel().next_beat());
   }
+  if (const auto due = console_->wake_at()) next = std::min(next, *due);
   return next;
 }
 
@@ -258,7 +262,11 @@ void Controller::call_off() {
   for (const auto& link : links_) {
     if (!is_at_fault(*link)) continue;
     ++num_faults;
-    if (!link->refusal.empty()) faults_exit_code_ = kRefusedExit;
+    if (!link->refusal.empty()) {
+      faults_exit_code_ = kRefusedExit;
+    } else {
+      lost_hosts_.push_back(link->host().name);
+    }
     const std::string why = link->refusal.empty() ? link->describe_loss() : link->refusal;
     faults_ += concat("  ", link->host().name, ": ", why, "\n");
   }
@@ -267,7 +275,24 @@ void Controller::call_off() {
   begin_ending({});
 }
 
+void Controller::place_ranks() {
+  int first_rank = 0;
+  for (size_t i = 0; i < links_.size(); ++i) {
+    Host& host = setup_.order.hosts[i];
+    const int num_gpus = links_[i]->hello.num_gpus;
+    if (setup_.gpus_decide_slots && num_gpus > 0) {
+      host.slots.resize(static_cast<size_t>(num_gpus));
+      std::iota(host.slots.begin(), host.slots.end(), 0);
+    }
+    links_[i]->place(host, first_rank);
+    first_rank += static_cast<int>(host.slots.size());
+  }
+  console_->name_hosts(host_of_ranks(setup_.order.hosts));
+  if (setup_.collapses_lines) console_->collapse(first_rank);
+}
+
 void Controller::send_orders() {
+  place_ranks();
   StartOrder& order = setup_.order;
   std::vector<Hello> hellos;
   for (const auto& link : links_) hellos.push_back(link->hello);
@@ -313,7 +338,9 @@ void Controller::lose(HostLink& link) {
   const bool is_early = link.state < LinkState::kEnded;
   link.state = LinkState::kLost;
   if (!link.channel().is_closed()) link.kill();  // it hangs
-  if (was_started_ && is_early) note({&link, std::nullopt, Clock::now()});
+  if (!was_started_ || !is_early) return;
+  lost_hosts_.push_back(link.host().name);
+  note({&link, std::nullopt, Clock::now()});
 }
 
 void Controller::begin_ending(Clock::duration patience) {
@@ -362,6 +389,12 @@ int Controller::report() {
   if (cause_->link->ranks_exit_code != 0) return cause_->link->ranks_exit_code;
   const int exit_code = cause_->link->signal_exit_code();
   return exit_code != 0 ? exit_code : kFailedExit;
+}
+
+std::string Controller::reason() const {
+  if (!was_started_) return concat(lost_hosts_.size(), " of ", links_.size(), " hosts cannot take part");
+  if (!cause_) return {};
+  return cause_->failure ? failure_in_short(*cause_->failure) : concat("host ", cause_->link->host().name, " was lost");
 }
 
 std::string Controller::describe(const Cause& cause) const {

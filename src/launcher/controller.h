@@ -10,14 +10,17 @@
 #include "launcher/console.h"
 #include "launcher/host_link.h"
 #include "launcher/messages.h"
+#include "launcher/restart.h"
 #include "launcher/signal_inbox.h"
 
 namespace deepspeed::launcher {
 
 struct ControllerSetup {
   StartOrder order;  ///< host_index is set for each; an empty master_addr and a master_port of 0 are found
+  bool gpus_decide_slots = false;  ///< a host with GPUs gets a rank on each, whatever its slots in the order
   std::vector<std::vector<std::string>> commands;  ///< what starts each host's agent
   bool shows_pids = false;                         ///< --save_pid
+  bool collapses_lines = false;                    ///< --collapse_lines
 };
 
 /// [Note: How hosts end]
@@ -31,8 +34,9 @@ class Controller {
   explicit Controller(ControllerSetup setup);
   ~Controller();
 
-  /// The exit code: 0, the first failing rank's, 128 + signal, 1 for a lost host, 2 where a host refused to start.
-  int run();
+  /// Once. Its exit code: 0, the first failing rank's, 128 + signal, 1 for a lost host, 2 where a host refused to
+  /// start.
+  Outcome run();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -58,6 +62,7 @@ class Controller {
 
   void advance();  // from connecting to running
   bool all_at_least(HostLink::State state) const;
+  void place_ranks();
   void send_orders();
   void start();
   void note(Cause cause);
@@ -71,6 +76,7 @@ class Controller {
   bool is_at_fault(const HostLink& link) const;
   int report();
   std::string describe(const Cause& cause) const;
+  std::string reason() const;
 
   ControllerSetup setup_;
   std::unique_ptr<SignalInbox> signals_;
@@ -80,6 +86,7 @@ class Controller {
   bool was_started_ = false;
   Clock::time_point deadline_;  // while connecting, preparing or ending
   std::optional<Cause> cause_;
+  std::vector<std::string> lost_hosts_;
   std::string faults_;  // why nothing was started
   int faults_exit_code_ = 0;
   int received_signal_ = 0;

@@ -10,8 +10,8 @@
 
 namespace deepspeed::launcher {
 
-/// For Runner::kSsh and kLocalAgents, from the current folder. Says, once, at the info level, which variables go along.
-/// Throws ValueError where ssh is not there or an environment file is bad.
+/// For the runners with agents, from the current folder. Says, once, at the info level, which variables go along.
+/// Throws ValueError where ssh or srun is not there or an environment file is bad.
 ControllerSetup set_up_controller(Runner runner, const std::vector<std::string>& arguments, const Options& options,
                                   const PlanInputs& inputs, const std::string& invoked_as);
 

@@ -7,6 +7,7 @@ namespace deepspeed::launcher {
 namespace {
 
 constexpr size_t kLengthBytes = 4;
+constexpr char kFrameEnd = '\n';
 constexpr size_t kMostSkippedBytes = 256 * 1024;
 
 bool is_kind(uint8_t value) {
@@ -23,10 +24,11 @@ std::string encode_frame(FrameKind kind, std::string_view payload) {
   const size_t length = payload.size() + 1;
   DS_INTERNAL_CHECK(length <= kLargestFrameBytes, "a control frame is too large");
   std::string bytes;
-  bytes.reserve(kLengthBytes + length);
+  bytes.reserve(kLengthBytes + length + 1);
   for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>((length >> shift) & 0xFF);
   bytes += static_cast<char>(kind);
   bytes += payload;
+  bytes += kFrameEnd;
   return bytes;
 }
 
@@ -53,12 +55,14 @@ std::optional<Frame> FrameDecoder::next() {
   for (size_t i = 0; i < kLengthBytes; ++i) length = (length << 8) | static_cast<uint8_t>(buffer_[i]);
   DS_CHECK(length >= 1 && length <= kLargestFrameBytes, ValueError, "[launcher] control connection: a frame of ",
            length, " bytes, expected 1 to ", kLargestFrameBytes, ". Something else writes into it.");
-  if (buffer_.size() < kLengthBytes + length) return std::nullopt;
+  if (buffer_.size() < kLengthBytes + length + 1) return std::nullopt;
   const auto kind = static_cast<uint8_t>(buffer_[kLengthBytes]);
   DS_CHECK(is_kind(kind), ValueError, "[launcher] control connection: frame kind ", static_cast<int>(kind),
            " is unknown. Something else writes into it.");
+  DS_CHECK(buffer_[kLengthBytes + length] == kFrameEnd, ValueError,
+           "[launcher] control connection: a frame that does not end where it should. Something else writes into it.");
   Frame frame{static_cast<FrameKind>(kind), buffer_.substr(kLengthBytes + 1, length - 1)};
-  buffer_.erase(0, kLengthBytes + length);
+  buffer_.erase(0, kLengthBytes + length + 1);
   return frame;
 }
 

@@ -9,13 +9,13 @@
 namespace deepspeed::launcher {
 
 /// [Note: Control connection]
-/// A launch on several hosts has one agent a host, behind the standard input and output of an ssh (or of a local
-/// process). An agent says kPreamble and kHello. When all have, each gets kOrder, plans, and answers kReady or
+/// A launch on several hosts has one agent a host, behind the standard input and output of an ssh, an srun or a local
+/// process. An agent says kPreamble and kHello. When all have, each gets kOrder, plans, and answers kReady or
 /// kRefused; when all are ready, all get kStart. Lines of ranks come as kLine, no more than the launcher has given
 /// kCredit for, so that a slow reader of the launcher's output holds up lines and nothing else. The first failure of a
 /// host is kFailure, at once; kEnded says that all its ranks are gone, and kLast that no line follows. kBeat goes both
-/// ways every two seconds; a side that hears nothing for ten takes the other for lost. A side whose connection is lost
-/// ends its ranks.
+/// ways every two seconds; a side that hears nothing for eight takes the other for lost. A side whose connection is
+/// lost ends its ranks.
 enum class FrameKind : uint8_t {
   // from the agent
   kHello = 1,
@@ -44,10 +44,11 @@ struct Frame {
 };
 
 /// What an agent says first; a login shell may have said something before.
-inline constexpr std::string_view kPreamble = "\ndeepspeed host agent, protocol 1\n";
+inline constexpr std::string_view kPreamble = "\ndeepspeed host agent, protocol 2\n";
 inline constexpr size_t kLargestFrameBytes = 16 << 20;
 
-/// Four bytes of length (of kind and payload, big end first), the kind, the payload.
+/// Four bytes of length (of kind and payload, big end first), the kind, the payload, and a newline: srun passes on what
+/// ends in one, and keeps back the rest.
 std::string encode_frame(FrameKind kind, std::string_view payload);
 
 class FrameDecoder {

@@ -20,7 +20,7 @@ class FrameChannel {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kBeatInterval{2};
-  static constexpr std::chrono::seconds kLongestSilence{10};
+  static constexpr std::chrono::seconds kLongestSilence{8};
 
   FrameChannel(int read_fd, int write_fd, bool skips_to_preamble);
 

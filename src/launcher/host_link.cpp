@@ -37,17 +37,18 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
-// An agent looks at SSH_CONNECTION for how it was reached; ours says how the user reached us.
+// An agent looks at these for how it was reached; ours say how the user reached us.
 std::vector<std::string> environment_of_link() {
   auto variables = core::current_environment();
-  std::erase_if(variables, [](const std::string& one) { return one.starts_with("SSH_CONNECTION="); });
+  std::erase_if(variables, [](const std::string& one) {
+    return one.starts_with("SSH_CONNECTION=") || one.starts_with("SLURM_LAUNCH_NODE_IPADDR=");
+  });
   return variables;
 }
 
 }  // namespace
 
-HostLink::HostLink(Host host, int first_rank, const std::vector<std::string>& command)
-    : host_(std::move(host)), first_rank_(first_rank) {
+HostLink::HostLink(Host host, const std::vector<std::string>& command) : host_(std::move(host)) {
   Pipe in, out, err;
   pid_ = core::spawn({.command = command,
                       .environment = environment_of_link(),

@@ -31,11 +31,16 @@ class HostLink {
     kLost         ///< the connection is gone before its time
   };
 
-  HostLink(Host host, int first_rank, const std::vector<std::string>& command);
+  HostLink(Host host, const std::vector<std::string>& command);
   ~HostLink();
   HostLink(const HostLink&) = delete;
   HostLink& operator=(const HostLink&) = delete;
 
+  /// Before the ranks start: which they are.
+  void place(const Host& host, int first_rank) {
+    host_ = host;
+    first_rank_ = first_rank;
+  }
   const Host& host() const { return host_; }
   int first_rank() const { return first_rank_; }
   FrameChannel& channel() { return *channel_; }
@@ -68,7 +73,7 @@ class HostLink {
   void read_errors();
 
   Host host_;
-  int first_rank_;
+  int first_rank_ = 0;
   pid_t pid_ = -1;
   core::Descriptor in_, out_, err_;
   std::unique_ptr<FrameChannel> channel_;

@@ -38,6 +38,14 @@ bool is_number(const std::string& text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
+// Where Slurm does not say which, it says how many.
+void keep_those_of_job(const PlanInputs& inputs, Gpus& gpus) {
+  const std::string allowed = variable(inputs.environment, "SLURM_GPUS_ON_NODE");
+  if (is_number(allowed) && allowed.size() < 5) {
+    gpus.names.resize(std::min(gpus.names.size(), static_cast<size_t>(std::stoi(allowed))));
+  }
+}
+
 // CUDA stops reading the variable at the first entry that is no device ("-1" hides all).
 std::vector<std::string> visible_entries(const std::string& value) {
   std::vector<std::string> entries;
@@ -54,11 +62,14 @@ std::vector<std::string> visible_entries(const std::string& value) {
 Gpus find_gpus(const PlanInputs& inputs) {
   Gpus gpus;
   for (int i = 0; i < inputs.machine.num_gpus; ++i) gpus.names.push_back(std::to_string(i));
+  const bool is_in_job = inputs.environment.count("SLURM_JOB_ID") == 1;
   const auto visible = inputs.environment.find("CUDA_VISIBLE_DEVICES");
+  if (visible == inputs.environment.end() && is_in_job) keep_those_of_job(inputs, gpus);
   if (visible == inputs.environment.end() || gpus.names.empty()) return gpus;
   const auto entries = visible_entries(visible->second);
-  if (entries.empty()) {
-    gpus.names.clear();
+  if (entries.empty() || is_in_job) {  // what the job has here: slot i is the i-th of them
+    gpus.names = entries;
+    gpus.renamed = is_in_job;
   } else if (std::all_of(entries.begin(), entries.end(), is_number)) {
     for (const std::string& entry : entries)
       gpus.include += (gpus.include.empty() ? std::string(kThisHost) + ":" : ",") + entry;
@@ -101,8 +112,28 @@ std::vector<Host> equal_hosts(int num_hosts, int num_slots) {
   return hosts;
 }
 
+// How many GPUs the job has on each host is only known there.
+std::vector<Host> hosts_of_job(const Options& options, const PlanInputs& inputs) {
+  const HostFilter filter = filter_of(options);
+  const auto named_hosts = filter.text.empty() ? std::vector<Host>() : parse_host_filter(filter);
+  for (const Host& host : named_hosts) {
+    DS_CHECK(host.slots.empty(), ValueError, "[launcher] ", filter.origin, ": got slots of host \"", host.name,
+             "\"; in a Slurm job name hosts only, and say how many ranks each gets with --num_gpus.");
+  }
+  auto hosts = inputs.job->hosts;
+  const bool is_this_one = hosts.size() == 1 && hosts.front().name == inputs.job->this_host;
+  const bool others_do_the_same = options.several_hosts.no_ssh || is_slurm_task(inputs.environment);
+  if (!is_this_one && !others_do_the_same) return hosts;
+  const int num_gpus = num_usable_gpus(inputs.machine, inputs.environment);
+  for (Host& host : hosts) {
+    if (num_gpus > 0) host.slots = first_slots(num_gpus);  // no host can ask another: they are taken for equal
+  }
+  return hosts;
+}
+
 std::vector<Host> host_pool(const Options& options, const PlanInputs& inputs) {
   if (inputs.hostfile_text) return parse_hostfile(*inputs.hostfile_text, inputs.hostfile_path);
+  if (inputs.job) return hosts_of_job(options, inputs);
   const Gpus gpus = find_gpus(inputs);
   const bool on_gpus = wants_gpus(inputs, gpus);
   const int count = on_gpus ? static_cast<int>(gpus.names.size()) : num_cpu_slots(options, inputs.machine);
@@ -117,7 +148,8 @@ void take_first_hosts(const Options& options, const PlanInputs& inputs, std::vec
   const int num_nodes = options.several_hosts.num_nodes;
   if (num_nodes == -1) return;
   DS_CHECK(static_cast<size_t>(num_nodes) <= pool.size(), ValueError, "[launcher] --num_nodes ", num_nodes, ": ",
-           inputs.hostfile_path, " has ", pool.size(), " hosts.");
+           inputs.hostfile_text || !inputs.job ? inputs.hostfile_path : concat("Slurm job ", inputs.job->id), " has ",
+           pool.size(), " hosts.");
   pool.resize(static_cast<size_t>(num_nodes));
 }
 
@@ -153,26 +185,42 @@ std::string omp_num_threads(const PlanInputs& inputs, const std::vector<int>& bo
   return std::to_string(std::max<size_t>(1, inputs.machine.cores.size() / static_cast<size_t>(num_ranks)));
 }
 
-RankPlan plan_rank(const Options& options, const PlanInputs& inputs, const LaunchPlan& launch, int first_rank,
-                   int local_rank) {
-  const Host& host = launch.hosts[launch.host_index];
+// Where a rank stands in its launch.
+struct Place {
+  int rank = 0;
+  int local_rank = 0;
+  int local_size = 1;
+  int host_index = 0;
+  int num_hosts = 0;  // 0: not known
+};
+
+RankPlan plan_rank(const Options& options, const PlanInputs& inputs, const LaunchPlan& launch, const Place& place) {
   RankPlan rank;
-  rank.local_rank = local_rank;
-  rank.rank = first_rank + local_rank;
-  rank.command = inputs.command.for_local_rank(local_rank);
+  rank.local_rank = place.local_rank;
+  rank.rank = place.rank;
+  rank.command = inputs.command.for_local_rank(place.local_rank);
   rank.environment = {{"MASTER_ADDR", launch.master_addr},
                       {"MASTER_PORT", std::to_string(launch.master_port)},
                       {"WORLD_SIZE", std::to_string(launch.world_size)},
-                      {"RANK", std::to_string(rank.rank)},
-                      {"LOCAL_RANK", std::to_string(local_rank)},
-                      {"LOCAL_SIZE", std::to_string(host.slots.size())},
-                      {"CROSS_RANK", std::to_string(launch.host_index)},
-                      {"CROSS_SIZE", std::to_string(launch.hosts.size())}};
+                      {"RANK", std::to_string(place.rank)},
+                      {"LOCAL_RANK", std::to_string(place.local_rank)},
+                      {"LOCAL_SIZE", std::to_string(place.local_size)}};
+  if (place.num_hosts > 0) {
+    rank.environment.emplace_back("CROSS_RANK", std::to_string(place.host_index));
+    rank.environment.emplace_back("CROSS_SIZE", std::to_string(place.num_hosts));
+  }
   if (!options.rank_log_folder.empty()) {
     rank.log_file =
         std::filesystem::path(options.rank_log_folder) / concat(inputs.timestamp, "_rank", rank.rank, ".log");
   }
   return rank;
+}
+
+// All of them, so that the slots of a host are the places in the list.
+std::string joined_names(const Gpus& gpus) {
+  std::string list;
+  for (const std::string& name : gpus.names) list += (list.empty() ? "" : ",") + name;
+  return list;
 }
 
 }  // namespace
@@ -185,7 +233,7 @@ std::vector<Host> choose_hosts(const Options& options, const PlanInputs& inputs)
     return pool;
   }
   HostFilter filter = filter_of(options);
-  const bool is_here_alone = !inputs.hostfile_text && pool.size() == 1;
+  const bool is_here_alone = !inputs.hostfile_text && !inputs.job && pool.size() == 1;
   if (is_here_alone && filter.text.empty()) {
     const Gpus gpus = find_gpus(inputs);
     if (wants_gpus(inputs, gpus)) filter = {gpus.include, "CUDA_VISIBLE_DEVICES", false};
@@ -214,12 +262,55 @@ LaunchPlan plan_launch(const Options& options, const PlanInputs& inputs) {
   const int num_ranks = static_cast<int>(host.slots.size());
   const auto cores = plan_cores(options, inputs, num_ranks);
   for (int local_rank = 0; local_rank < num_ranks; ++local_rank) {
-    RankPlan rank = plan_rank(options, inputs, launch, first_rank, local_rank);
+    RankPlan rank = plan_rank(options, inputs, launch,
+                              {.rank = first_rank + local_rank,
+                               .local_rank = local_rank,
+                               .local_size = num_ranks,
+                               .host_index = static_cast<int>(launch.host_index),
+                               .num_hosts = static_cast<int>(launch.hosts.size())});
     rank.cores = cores[static_cast<size_t>(local_rank)];
     rank.environment.emplace_back("OMP_NUM_THREADS", omp_num_threads(inputs, rank.cores, num_ranks));
     if (launch.on_gpus) rank.environment.emplace_back("CUDA_VISIBLE_DEVICES", visible_devices(host, gpus));
     launch.ranks.push_back(std::move(rank));
   }
+  return launch;
+}
+
+int num_usable_gpus(const Machine& machine, const Environment& environment) {
+  PlanInputs inputs;
+  inputs.machine = machine;
+  inputs.environment = environment;
+  const Gpus gpus = find_gpus(inputs);
+  if (!wants_gpus(inputs, gpus)) return 0;
+  return gpus.include.empty() ? static_cast<int>(gpus.names.size())
+                              : static_cast<int>(parse_host_filter({gpus.include, "", false}).front().slots.size());
+}
+
+LaunchPlan plan_task(const Options& options, const PlanInputs& inputs, const Task& task) {
+  LaunchPlan launch;
+  launch.hosts = {{inputs.machine.host_name, first_slots(task.local_size)}};
+  launch.master_addr = inputs.master_addr;
+  launch.master_port = inputs.master_port;
+  launch.world_size = task.num_tasks;
+  const Gpus gpus = find_gpus(inputs);
+  launch.on_gpus = wants_gpus(inputs, gpus);
+  RankPlan rank = plan_rank(
+      options, inputs, launch,
+      {.rank = task.rank,
+       .local_rank = task.local_rank,
+       .local_size = task.local_size,
+       .host_index = task.host_index,
+       .num_hosts = task.started_by == "srun" && inputs.job ? static_cast<int>(inputs.job->hosts.size()) : 0});
+  rank.cores = plan_cores(options, inputs, task.local_size)[static_cast<size_t>(task.local_rank)];
+  rank.environment.emplace_back("OMP_NUM_THREADS", omp_num_threads(inputs, rank.cores, task.local_size));
+  if (launch.on_gpus) {
+    DS_CHECK(static_cast<size_t>(task.local_rank) < gpus.names.size(), ValueError, "[launcher] rank ", task.rank,
+             " is number ", task.local_rank, " on its host, but sees ", gpus.names.size(),
+             " GPUs there (CUDA_VISIBLE_DEVICES). Let each task see all of its host's: --gpus-per-node and not "
+             "--gpus-per-task, --gpu-bind=none.");
+    rank.environment.emplace_back("CUDA_VISIBLE_DEVICES", joined_names(gpus));
+  }
+  launch.ranks = {std::move(rank)};
   return launch;
 }
 

@@ -12,6 +12,8 @@
 #include "launcher/hostfile.h"
 #include "launcher/machine.h"
 #include "launcher/options.h"
+#include "launcher/slurm_job.h"
+#include "launcher/task.h"
 
 namespace deepspeed::launcher {
 
@@ -40,6 +42,7 @@ struct PlanInputs {
   Environment environment;
   std::optional<std::string> hostfile_text;  ///< absent: this host with all that it has
   std::string hostfile_path;                 ///< for messages
+  std::optional<SlurmJob> job;               ///< absent: not in one; without a hostfile its hosts are the launch's
   std::vector<Host> hosts;                   ///< choose_hosts()
   size_t host_index = 0;                     ///< of this host among them
   Command command;
@@ -48,12 +51,19 @@ struct PlanInputs {
   std::string timestamp;  ///< YYYYmmddHHMMSS, begins the names of log files
 };
 
-/// The hosts and slots that the flags leave of the hostfile, or of this host where there is none: --include, --exclude,
-/// --num_nodes, --num_gpus, CUDA_VISIBLE_DEVICES. Needs no `hosts`. Throws ValueError for what is not there.
+/// The hosts and slots that the flags leave of the hostfile, else of the Slurm job, else of this host: --include,
+/// --exclude, --num_nodes, --num_gpus, CUDA_VISIBLE_DEVICES. Needs no `hosts`. Throws ValueError for what is not there.
 std::vector<Host> choose_hosts(const Options& options, const PlanInputs& inputs);
+
+/// GPUs of this host that a launch may use, 0 where it is to run on CPUs: what CUDA_VISIBLE_DEVICES and Slurm allow.
+int num_usable_gpus(const Machine& machine, const Environment& environment);
 
 /// The ranks of the host `host_index`, which is this one. Throws ValueError for GPUs or cores that are not there.
 LaunchPlan plan_launch(const Options& options, const PlanInputs& inputs);
+
+/// The one rank that the task is; `hosts` are not looked at. Its GPUs are those that it was given. Throws ValueError
+/// where these are fewer than its place among the host's ranks needs.
+LaunchPlan plan_task(const Options& options, const PlanInputs& inputs, const Task& task);
 
 /// This process's environment.
 Environment environment_map();

@@ -42,7 +42,8 @@ std::string text_of(const sockaddr* address) {
 
 bool is_usable(const std::string& address) { return !address.empty() && !is_loopback(address); }
 
-// The address that this host would send from.
+}  // namespace
+
 std::string own_address_towards(const std::string& address) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
@@ -59,20 +60,18 @@ std::string own_address_towards(const std::string& address) {
   return text_of(reinterpret_cast<const sockaddr*>(&own));
 }
 
-}  // namespace
-
 bool is_loopback(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
 
 std::string choose_master_address(const std::vector<Hello>& hellos) {
   const Hello& first = hellos.front();
-  if (is_usable(first.ssh_server_address)) return first.ssh_server_address;
+  if (is_usable(first.called_address)) return first.called_address;
   for (const Hello& other : hellos) {
     const bool is_ours =
-        std::find(first.addresses.begin(), first.addresses.end(), other.ssh_client_address) != first.addresses.end();
-    if (is_usable(other.ssh_client_address) && is_ours) return other.ssh_client_address;
+        std::find(first.addresses.begin(), first.addresses.end(), other.caller_address) != first.addresses.end();
+    if (is_usable(other.caller_address) && is_ours) return other.caller_address;
   }
   const bool all_are_here =
-      std::all_of(hellos.begin(), hellos.end(), [](const Hello& one) { return !is_usable(one.ssh_server_address); });
+      std::all_of(hellos.begin(), hellos.end(), [](const Hello& one) { return !is_usable(one.called_address); });
   return all_are_here || first.addresses.empty() ? kLoopback : first.addresses.front();
 }
 

@@ -8,10 +8,13 @@
 
 namespace deepspeed::launcher {
 
-/// The first host's address that the others most likely reach: the one that ssh reached it under; where that is a
-/// loopback address, so that we are on that host, the one under which another host sees us; else the first of its
+/// The first host's address that the others most likely reach: the one that ssh or Slurm reached it under; where that
+/// is a loopback address, so that we are on that host, the one under which another host sees us; else the first of its
 /// interfaces. 127.0.0.1 where no host has any other. Pure.
 std::string choose_master_address(const std::vector<Hello>& hellos);
+
+/// The address from which packets to `address`, or to a name, leave this host; empty where no way leads there.
+std::string own_address_towards(const std::string& address);
 
 bool is_loopback(const std::string& address);
 

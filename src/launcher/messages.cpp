@@ -53,8 +53,9 @@ std::string encode_hello(const Hello& hello) {
                    {"pid", hello.pid},
                    {"free_port", hello.free_port},
                    {"addresses", hello.addresses},
-                   {"ssh_client_address", hello.ssh_client_address},
-                   {"ssh_server_address", hello.ssh_server_address}});
+                   {"caller_address", hello.caller_address},
+                   {"called_address", hello.called_address},
+                   {"num_gpus", hello.num_gpus}});
 }
 
 Hello decode_hello(std::string_view bytes) {
@@ -64,8 +65,9 @@ Hello decode_hello(std::string_view bytes) {
                  .pid = value.at("pid"),
                  .free_port = value.at("free_port"),
                  .addresses = value.at("addresses"),
-                 .ssh_client_address = value.at("ssh_client_address"),
-                 .ssh_server_address = value.at("ssh_server_address")};
+                 .caller_address = value.at("caller_address"),
+                 .called_address = value.at("called_address"),
+                 .num_gpus = value.at("num_gpus")};
   });
 }
 

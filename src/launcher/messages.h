@@ -22,8 +22,9 @@ struct Hello {
   int pid = 0;                              ///< of the agent
   int free_port = 0;                        ///< kept for this launch until the order
   std::vector<std::string> addresses = {};  ///< of its interfaces, without loopback ones
-  std::string ssh_client_address = {};      ///< of this end of the ssh connection; empty: no ssh
-  std::string ssh_server_address = {};
+  std::string caller_address = {};          ///< of the launcher's host, as ssh or Slurm knows it; empty: neither
+  std::string called_address = {};          ///< of this host, as the launcher reached it
+  int num_gpus = 0;                         ///< that ranks here may use; 0 where they are to run on CPUs
 };
 std::string encode_hello(const Hello& hello);
 Hello decode_hello(std::string_view bytes);

@@ -26,6 +26,10 @@ constexpr const char* kExamples = R"(Examples:
       folder are at the same place on each
   deepspeed --no_ssh --node_rank 1 --master_addr node1 --hostfile hostfile.txt train.py
       without ssh: the same command on each host, each with its own number
+  salloc --nodes 2 --gpus-per-node 4 deepspeed train.py
+      in a Slurm job (salloc, sbatch) without a flag: a rank on each GPU of the job; without GPUs, one for each task
+  srun --nodes 2 --ntasks-per-node 1 deepspeed train.py
+      the same by srun: with one task a host each starts its host's ranks, with more each is one rank, as under mpirun
 
 Each rank finds RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in its environment.
 When a rank fails, all others are ended and the exit code is that rank's own, or 128 + its signal. Ctrl-C and SIGTERM
@@ -106,6 +110,9 @@ void add_output_flags(CLI::App& app, RawOptions& raw) {
                  "Write each rank's output to FOLDER/<time>_rank<N>.log, not to the console")
       ->group(group)
       ->type_name("FOLDER");
+  app.add_flag("--collapse_lines", raw.options.collapse_lines,
+               "Show a line once that several ranks print within a quarter of a second, as [ranks 0-3]")
+      ->group(group);
   app.add_option("--log_level", raw.log_level,
                  "Of the launcher's own messages: debug, info, warning, error, critical (default: info)")
       ->group(group)
@@ -115,24 +122,43 @@ void add_output_flags(CLI::App& app, RawOptions& raw) {
       ->group(group);
 }
 
+void add_restart_flags(CLI::App& app, RawOptions& raw) {
+  const std::string group = "After a failure";
+  app.add_option("--max_restarts", raw.options.several_hosts.max_restarts,
+                 "Start all ranks again up to N times (default: 0). They find the count in DEEPSPEED_RESTART_COUNT; a "
+                 "script that begins with engine.load_checkpoint(folder) resumes")
+      ->group(group)
+      ->type_name("N");
+  app.add_option(
+         "--min_nodes", raw.options.several_hosts.min_nodes,
+         "With --max_restarts: go on without hosts that were lost while at least N are left (default: all hosts)")
+      ->group(group)
+      ->type_name("N");
+}
+
 void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
   const std::string group = "Several hosts";
   SeveralHostsOptions& hosts = raw.options.several_hosts;
   app.add_option("--num_nodes", hosts.num_nodes, "Use the first N hosts of the hostfile (default: all)")
       ->group(group)
       ->type_name("N");
-  app.add_option("--launcher", hosts.launcher,
-                 "ssh, or local: every host of the hostfile is played by this one (default: ssh)")
+  app.add_option(
+         "--launcher", hosts.launcher,
+         "ssh, slurm, or local: every host of the hostfile is played by this one (default: slurm inside a job "
+         "without a hostfile, else ssh). pdsh, openmpi, mpich, impi: that program takes over, and watches as it "
+         "does")
       ->group(group)
       ->type_name("NAME");
-  app.add_option("--launcher_args", hosts.launcher_args, "Flags for ssh, such as '-i ~/.ssh/cluster -l me'")
+  app.add_option("--launcher_args", hosts.launcher_args,
+                 "Flags for ssh, such as '-i ~/.ssh/cluster -l me', or for srun, pdsh or mpirun")
       ->group(group)
       ->type_name("TEXT");
   app.add_option("--ssh_port", hosts.ssh_port, "Port of sshd (default: what ssh's configuration says)")
       ->group(group)
       ->type_name("PORT");
   app.add_flag("--no_ssh", hosts.no_ssh,
-               "Start this host's ranks only; give the same command on each host, with --node_rank and --master_addr")
+               "Start this host's ranks only; give the same command on each host, with --node_rank and --master_addr. "
+               "No connection joins these commands: when one fails, the others' ranks end when they miss their peers")
       ->group(group);
   app.add_option("--node_rank", hosts.node_rank, "Number of this host, from 0, with --no_ssh")
       ->group(group)
@@ -250,6 +276,17 @@ void check_several_hosts(const Options& options) {
            ValueError, "[launcher] --ssh_port: got ", several.ssh_port, ", expected 1 to ", kLargestPort, ".");
 }
 
+void check_restarts(const SeveralHostsOptions& several) {
+  DS_CHECK(several.max_restarts >= 0, ValueError, "[launcher] --max_restarts: got ", several.max_restarts,
+           ", expected 0 or more.");
+  DS_CHECK(several.min_nodes >= 0, ValueError, "[launcher] --min_nodes: got ", several.min_nodes,
+           ", expected 1 or more.");
+  DS_CHECK(several.min_nodes == 0 || several.max_restarts > 0, ValueError, "[launcher] --min_nodes ", several.min_nodes,
+           " says on how many hosts a launch is started again: add --max_restarts N.");
+  DS_CHECK(several.max_restarts == 0 || !several.no_ssh, ValueError,
+           "[launcher] --max_restarts with --no_ssh: no command could tell the others to start again. Leave one out.");
+}
+
 void check_values(const CLI::App& app, RawOptions& raw) {
   Options& options = raw.options;
   if (app.count("--hostfile") > 0) options.hostfile = raw.hostfile;
@@ -267,6 +304,7 @@ void check_values(const CLI::App& app, RawOptions& raw) {
   DS_CHECK((options.include.empty() && options.exclude.empty()) || !options.num_gpus, ValueError,
            "[launcher] --num_gpus cannot be combined with --include or --exclude: they already say which slots.");
   check_several_hosts(options);
+  check_restarts(options.several_hosts);
   DS_CHECK(!options.module || !options.no_python, ValueError,
            "[launcher] --module and --no_python exclude each other: a module needs Python.");
   DS_CHECK(options.bind_core_list.empty() || options.bind_cores_to_rank, ValueError,
@@ -290,6 +328,7 @@ std::variant<Options, HelpText> parse_options(const std::vector<std::string>& ar
   add_rendezvous_flags(app, raw);
   add_binding_flags(app, raw);
   add_output_flags(app, raw);
+  add_restart_flags(app, raw);
   add_several_hosts_flags(app, raw);
   app.set_help_flag("-h,--help", "Show this help")->group("Output");
   SplitArguments split = split_arguments(app, arguments);

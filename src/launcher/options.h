@@ -11,12 +11,17 @@
 
 namespace deepspeed::launcher {
 
+/// Rank 0's port where it has to be known without asking anyone; as torch and DeepSpeed have it.
+inline constexpr int kDefaultPort = 29500;
+
 /// Flags about several hosts.
 struct SeveralHostsOptions {
   int num_nodes = -1;         ///< --num_nodes: use the first N hosts; -1: all
   int node_rank = -1;         ///< --node_rank: this host's number, with --no_ssh
-  std::string launcher;       ///< --launcher; empty: ssh
-  std::string launcher_args;  ///< --launcher_args: words for ssh
+  int max_restarts = 0;       ///< --max_restarts: how often a launch that has failed is started again
+  int min_nodes = 0;          ///< --min_nodes: hosts that are enough for that; 0: all are needed
+  std::string launcher;       ///< --launcher; empty: slurm in a Slurm job, else ssh
+  std::string launcher_args;  ///< --launcher_args: words for ssh or srun
   std::string ssh_port;       ///< --ssh_port; empty: what ssh's configuration says
   std::string venv_script;    ///< --venv_script: sourced on each host
   std::string autotuning;     ///< --autotuning: "tune" or "run"
@@ -39,6 +44,7 @@ struct Options {
   std::string bind_core_list;                        ///< --bind_core_list, for example 0-3,8; empty: all physical cores
   std::string rank_log_folder;                       ///< --enable_each_rank_log; empty: output goes to the console
   bool save_pid = false;                             ///< --save_pid
+  bool collapse_lines = false;                       ///< --collapse_lines: equal lines of several ranks are one
   core::LogLevel log_level = core::LogLevel::kInfo;  ///< --log_level, -q: this launcher's own messages
   SeveralHostsOptions several_hosts;
 

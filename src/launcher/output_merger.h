@@ -20,15 +20,19 @@ class OutputMerger {
  public:
   struct Options {
     bool is_terminal = false;
-    bool with_colour = false;  ///< colours the prefix
-    int live_rank = 0;         ///< on a terminal: whose begun line is shown at once
+    bool with_colour = false;                    ///< colours the prefix
+    int live_rank = 0;                           ///< on a terminal: whose begun line is shown at once
     std::vector<std::string> host_of_rank = {};  ///< by global rank; empty: one host, not named
   };
   using Sink = std::function<void(std::string_view)>;
 
   OutputMerger(Options options, Sink sink) : options_(options), sink_(std::move(sink)) {}
 
+  /// Instead of what the options say, before the first line.
+  void name_hosts(std::vector<std::string> host_of_rank) { options_.host_of_rank = std::move(host_of_rank); }
   void write(const LineSource& source, const Line& line);
+  /// One line that these ranks, ascending, have said.
+  void write_shared(const std::vector<int>& ranks, int channel, std::string_view text);
   /// Shows the live rank's begun line; nothing happens for others, or where the output is no terminal.
   void show_begun(const LineSource& source, std::string_view text);
   /// Ends text that has no newline yet, so that what follows starts on a line of its own.
@@ -36,11 +40,14 @@ class OutputMerger {
 
   /// "[rank N] ", or "[HOST:N] " where there are several hosts; without colour.
   std::string prefix(int rank) const;
+  /// "[ranks 0-2,5] ", or "[HOST:0-1 OTHER:2,5] ".
+  std::string prefix(const std::vector<int>& ranks) const;
 
  private:
-  std::string marked(int rank, std::string_view text) const;
-  void write_to_file(const LineSource& source, const Line& line);
-  void write_to_terminal(const LineSource& source, const Line& line);
+  std::string marked(int rank, std::string_view text) const { return marked(rank, prefix(rank), text); }
+  std::string marked(int rank, const std::string& prefix, std::string_view text) const;
+  void write_to_file(const LineSource& source, const std::string& prefix, const Line& line);
+  void write_to_terminal(const LineSource& source, const std::string& prefix, const Line& line);
   bool is_after_other(const LineSource& source) const { return open_ && !(*open_ == source); }
 
   Options options_;

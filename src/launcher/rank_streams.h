@@ -23,8 +23,8 @@ struct RankOutputs {
   int stderr_fd() const { return err ? err.get() : out.get(); }
 };
 
-/// Each rank writes into pipes of its own; a rank that the sink has a terminal for gets a terminal too, so that progress
-/// bars draw themselves. Borrows the sink. One thread.
+/// Each rank writes into pipes of its own; a rank that the sink has a terminal for gets a terminal too, so that
+/// progress bars draw themselves. Borrows the sink. One thread.
 class RankStreams {
  public:
   explicit RankStreams(LineSink& sink) : sink_(sink) {}

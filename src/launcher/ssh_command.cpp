@@ -8,14 +8,14 @@ namespace {
 
 constexpr const char* kConnectSeconds = "10";
 
+}  // namespace
+
 // In single quotes nothing means anything to sh, bash, zsh, dash, fish; a quote itself goes between two such words.
 std::string single_quoted(const std::string& word) {
   std::string text = "'";
   for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return text + "'";
 }
-
-}  // namespace
 
 std::string remote_command(const std::string& agent_path) {
   const std::string path = single_quoted(agent_path);

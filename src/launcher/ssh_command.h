@@ -15,6 +15,9 @@ struct SshOptions {
   std::vector<std::string> arguments;  ///< of --launcher_args, before ours: for ssh the first of two counts
 };
 
+/// One word for sh, bash, zsh, dash and fish, whatever is in it.
+std::string single_quoted(const std::string& word);
+
 /// What the login shell there gets: the agent at the same path as here, else the one on its PATH. The path is quoted
 /// for any shell; all else about the launch goes through the connection.
 std::string remote_command(const std::string& agent_path);

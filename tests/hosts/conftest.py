@@ -1,6 +1,7 @@
 import pytest
 
 import network as network_module
+import slurm as slurm_module
 from launch import Launch, write_script
 
 NUM_HOSTS = 3
@@ -14,6 +15,19 @@ def network(tmp_path_factory):
     hosts = network_module.Network(tmp_path_factory.mktemp("network"), NUM_HOSTS)
     yield hosts
     hosts.close()
+
+
+@pytest.fixture(scope="session")
+def slurm(network, tmp_path_factory):
+    reason = slurm_module.why_not()
+    if reason:
+        pytest.skip(f"no Slurm to launch with: {reason}")
+    cluster = slurm_module.Slurm(network, tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
 
 
 @pytest.fixture

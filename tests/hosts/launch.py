@@ -1,5 +1,6 @@
 """A running `deepspeed` command on the head, or on one of the hosts."""
 import contextlib
+import importlib.util
 import os
 import pathlib
 import select
@@ -10,10 +11,15 @@ import tempfile
 import threading
 import time
 
+import pytest
+
 from network import HEAD
 
 PATIENCE_S = 120
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("deepspeed") is None and "PYTHON" not in os.environ,
+    reason="the deepspeed package is not installed: make build")
 
 
 def program():
@@ -22,12 +28,12 @@ def program():
 
 
 class Launch:
-    """Whatever does not end in two minutes is killed."""
+    """`inside`: the words of a command that starts ours. Whatever does not end in two minutes is killed."""
 
-    def __init__(self, network, folder, *arguments, number=HEAD, environment=None, program_path=None):
+    def __init__(self, network, folder, *arguments, number=HEAD, environment=None, program_path=None, inside=()):
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape")
         self.process = subprocess.Popen(
-            network.command(number, program_path or program(), *arguments), cwd=folder, stdin=subprocess.DEVNULL,
+            network.command(number, *inside, program_path or program(), *arguments), cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self._errors, text=True, errors="surrogateescape",
             env=os.environ | {"DS_ACCELERATOR": "cpu"} | (environment or {}))
         self.out = ""

@@ -6,6 +6,7 @@ by all hosts.
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 
 SSH_PORT = 2222
@@ -43,8 +44,8 @@ def ip(*words):
 class Network:
     """`num_hosts` hosts called host1, host2 ..., and a head without sshd.
 
-    On the head they are node1, node2 ... too, for commands that are given no ssh configuration: `ip netns exec` lays
-    what is in /etc/netns/NAME over /etc.
+    They are node1, node2 ... everywhere too, and on the head for ssh as well, for commands that are given no ssh
+    configuration: `ip netns exec` lays what is in /etc/netns/NAME over /etc.
     """
 
     def __init__(self, folder, num_hosts):
@@ -56,7 +57,7 @@ class Network:
             ip("-n", self.namespace(number), "link", "set", "lo", "up")
         head = self.namespace(HEAD)
         ip("-n", head, "link", "add", "br0", "type", "bridge")
-        ip("-n", head, "addr", "add", f"{SUBNET}.100/24", "dev", "br0")
+        ip("-n", head, "addr", "add", f"{self.head_address}/24", "dev", "br0")
         ip("-n", head, "link", "set", "br0", "up")
         for number in self.numbers:
             self._plug_in(number)
@@ -70,9 +71,17 @@ class Network:
     def address(self, number):
         return f"{SUBNET}.{number}"
 
+    @property
+    def head_address(self):
+        return f"{SUBNET}.100"
+
     def command(self, number, *words):
         """Words that run `words` on that host."""
         return ["ip", "netns", "exec", self.namespace(number), *map(str, words)]
+
+    def is_daemon(self, pid):
+        """Whether that is one of our sshd's, which has to be there for the next test."""
+        return pid in [daemon.pid for daemon in self._daemons]
 
     def set_link(self, number, state):
         """The cable of that host: "up" or "down"."""
@@ -82,12 +91,12 @@ class Network:
     def ssh_config(self):
         return self.folder / "ssh_config"
 
-    @property
-    def _etc(self):
-        return pathlib.Path("/etc/netns") / self.namespace(HEAD)
+    def _etc(self, number):
+        return pathlib.Path("/etc/netns") / self.namespace(number)
 
     def close(self):
-        shutil.rmtree(self._etc, ignore_errors=True)
+        for number in (HEAD, *self.numbers):
+            shutil.rmtree(self._etc(number), ignore_errors=True)
         for daemon in self._daemons:
             daemon.kill()
             daemon.wait()
@@ -109,10 +118,13 @@ class Network:
                   "  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n")
         names = "".join(f"Host host{n}\n  HostName {self.address(n)}\n" for n in self.numbers)
         self.ssh_config.write_text(f"{names}Host *\n{common}", encoding="utf-8")
-        (self._etc / "ssh").mkdir(parents=True)
-        (self._etc / "ssh/ssh_config").write_text(f"Host node*\n{common}", encoding="utf-8")
-        (self._etc / "hosts").write_text(
-            "127.0.0.1 localhost\n" + "".join(f"{self.address(n)} node{n}\n" for n in self.numbers), encoding="utf-8")
+        names = f"127.0.0.1 localhost\n127.0.1.1 {socket.gethostname()}\n{self.head_address} head\n" + "".join(
+            f"{self.address(n)} node{n}\n" for n in self.numbers)
+        for number in (HEAD, *self.numbers):
+            self._etc(number).mkdir(parents=True)
+            (self._etc(number) / "hosts").write_text(names, encoding="utf-8")
+        (self._etc(HEAD) / "ssh").mkdir()
+        (self._etc(HEAD) / "ssh/ssh_config").write_text(f"Host node*\n{common}", encoding="utf-8")
         (self.folder / "sshd_config").write_text(
             f"Port {SSH_PORT}\nHostKey {self.folder}/host_key\nAuthorizedKeysFile {self.folder}/authorized_keys\n"
             "StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n",

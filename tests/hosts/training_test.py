@@ -1,19 +1,10 @@
 """Training on two hosts: the guide's command, as it is written there, and ranks that end with the same weights."""
-import importlib.util
-import os
 import re
 import shutil
 
-import pytest
-
-from launch import ROOT, Launch
+from launch import ROOT, Launch, needs_package
 
 GUIDE = ROOT / "tests/python/guide"
-
-
-needs_package = pytest.mark.skipif(
-    importlib.util.find_spec("deepspeed") is None and "PYTHON" not in os.environ,
-    reason="the deepspeed package is not installed: make build")
 
 
 @needs_package

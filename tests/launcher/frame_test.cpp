@@ -49,7 +49,8 @@ std::string error_of(FrameDecoder decoder, const std::string& bytes) {
 
 TEST(Frame, WhatCannotBeAFrameIsAnError) {
   EXPECT_THAT(error_of(FrameDecoder(false), "text that somebody printed\n"), HasSubstr("a frame of 1952807028 bytes"));
-  EXPECT_THAT(error_of(FrameDecoder(false), std::string("\0\0\0\1\77", 5)), HasSubstr("kind 63"));
+  EXPECT_THAT(error_of(FrameDecoder(false), std::string("\0\0\0\1\77\n", 6)), HasSubstr("kind 63"));
+  EXPECT_THAT(error_of(FrameDecoder(false), std::string("\0\0\0\1\4x", 6)), HasSubstr("does not end where it should"));
   EXPECT_THAT(error_of(FrameDecoder(false), std::string(4, '\0')), HasSubstr("a frame of 0 bytes"));
   EXPECT_THAT(error_of(FrameDecoder(true), std::string(300'000, 'x')), HasSubstr("no agent answered"));
 }

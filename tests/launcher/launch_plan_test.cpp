@@ -236,5 +236,75 @@ TEST_F(LaunchPlanTest, MasterAddressIsPassedOn) {
   EXPECT_EQ(environment_of(0)["MASTER_ADDR"], "10.0.0.1");
 }
 
+TEST_F(LaunchPlanTest, ASlurmJobsHostsAreTheLaunchs) {
+  inputs.job = SlurmJob{.id = "12", .hosts = {{"node1", {0, 1}}, {"node2", {0}}}};
+  EXPECT_THAT(hosts(), ElementsAre(Host{"node1", {0, 1}}, Host{"node2", {0}}));
+  options.exclude = "node1";
+  EXPECT_THAT(hosts(), ElementsAre(Host{"node2", {0}}));
+  options.exclude = "";
+  options.include = "node1:0";
+  EXPECT_THAT(error<ValueError>(), HasSubstr("in a Slurm job name hosts only"));
+  options.include = "";
+  options.several_hosts.num_nodes = 3;
+  EXPECT_THAT(error<ValueError>(), HasSubstr("--num_nodes 3: Slurm job 12 has 2 hosts"));
+  options.several_hosts.num_nodes = 1;
+  options.num_gpus = 3;
+  EXPECT_THAT(hosts(), ElementsAre(Host{"node1", {0, 1, 2}}));
+  inputs.hostfile_text = "other slots=1";
+  EXPECT_EQ(hosts().front().name, "other");
+}
+
+TEST_F(LaunchPlanTest, InASlurmJobSlotsArePlacesAmongTheJobsGpus) {
+  inputs.machine.num_gpus = 8;
+  inputs.environment = {{"SLURM_JOB_ID", "12"}, {"CUDA_VISIBLE_DEVICES", "5,2"}};
+  inputs.job = SlurmJob{.id = "12", .hosts = {{"here", {0}}}, .this_host = "here"};
+  EXPECT_EQ(num_usable_gpus(inputs.machine, inputs.environment), 2);
+  EXPECT_THAT(plan().ranks, SizeIs(2));
+  EXPECT_EQ(devices(), "5,2");
+  options.num_gpus = 1;
+  EXPECT_EQ(devices(), "5");
+  options.num_gpus = 3;
+  EXPECT_THAT(error<ValueError>(), HasSubstr("this machine has 2"));
+}
+
+TEST_F(LaunchPlanTest, WhereSlurmDoesNotNameGpusItSaysHowMany) {
+  inputs.machine.num_gpus = 8;
+  inputs.environment = {{"SLURM_JOB_ID", "12"}, {"SLURM_GPUS_ON_NODE", "2"}};
+  EXPECT_EQ(num_usable_gpus(inputs.machine, inputs.environment), 2);
+  inputs.environment["DS_ACCELERATOR"] = "cpu";
+  EXPECT_EQ(num_usable_gpus(inputs.machine, inputs.environment), 0);
+}
+
+TEST_F(LaunchPlanTest, ATaskIsOneRankInTheSchedulersPlace) {
+  const Task task{.started_by = "srun", .rank = 6, .num_tasks = 8, .local_rank = 2, .local_size = 4, .host_index = 1};
+  inputs.job = SlurmJob{.id = "12", .hosts = {{"node1", {}}, {"node2", {}}}};
+  const auto launch = plan_task(options, inputs, task);
+  ASSERT_THAT(launch.ranks, SizeIs(1));
+  EXPECT_EQ(launch.ranks[0].rank, 6);
+  std::map<std::string, std::string> variables(launch.ranks[0].environment.begin(), launch.ranks[0].environment.end());
+  EXPECT_EQ(variables["RANK"], "6");
+  EXPECT_EQ(variables["WORLD_SIZE"], "8");
+  EXPECT_EQ(variables["LOCAL_RANK"], "2");
+  EXPECT_EQ(variables["LOCAL_SIZE"], "4");
+  EXPECT_EQ(variables["CROSS_RANK"] + "/" + variables["CROSS_SIZE"], "1/2");
+  EXPECT_EQ(variables["OMP_NUM_THREADS"], "1");
+}
+
+TEST_F(LaunchPlanTest, ATaskThatSeesTooFewGpusIsAnError) {
+  Task task{.started_by = "srun", .rank = 1, .num_tasks = 2, .local_rank = 1, .local_size = 2};
+  inputs.machine.num_gpus = 2;
+  inputs.environment = {{"SLURM_JOB_ID", "12"}, {"CUDA_VISIBLE_DEVICES", "1"}};
+  try {
+    plan_task(options, inputs, task);
+    FAIL();
+  } catch (const ValueError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("--gpu-bind=none"));
+  }
+  inputs.environment["CUDA_VISIBLE_DEVICES"] = "0,1";
+  const auto rank = plan_task(options, inputs, task).ranks.front();
+  EXPECT_THAT(rank.environment,
+              ::testing::Contains(std::pair<std::string, std::string>("CUDA_VISIBLE_DEVICES", "0,1")));
+}
+
 }  // namespace
 }  // namespace deepspeed::launcher

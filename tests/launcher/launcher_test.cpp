@@ -376,5 +376,78 @@ TEST(Launcher, HelpGoesToStandardOutput) {
   EXPECT_EQ(launch.err(), "");
 }
 
+TEST_F(LauncherTest, EqualLinesOfRanksAreOneOnRequest) {
+  const std::string mark = (folder_.path() / "up").string();  // they speak once all are there
+  auto launch = start(4,
+                      concat(": > ", mark, "$RANK\nfor i in 0 1 2 3; do until [ -e ", mark, "$i ]; do :; done; done\n",
+                             "echo same\necho \"own $RANK\"\necho same >&2\n"),
+                      {"--collapse_lines"});
+  EXPECT_EQ(launch.wait(), 0);
+  EXPECT_THAT(launch.out(), HasSubstr("[ranks 0-3] same\n"));
+  EXPECT_THAT(launch.err(), HasSubstr("[ranks 0-3] same\n"));
+  for (int rank = 0; rank < 4; ++rank) {
+    EXPECT_THAT(launch.out(), HasSubstr(concat("[rank ", rank, "] own ", rank, "\n")));
+  }
+}
+
+TEST_F(LauncherTest, UnderMpirunEachStartIsOneRank) {
+  const auto variables = [](int rank) {
+    return LaunchSetup{.environment = {concat("OMPI_COMM_WORLD_RANK=", rank), "OMPI_COMM_WORLD_SIZE=2",
+                                       concat("OMPI_COMM_WORLD_LOCAL_RANK=", rank), "OMPI_COMM_WORLD_LOCAL_SIZE=2"}};
+  };
+  const std::string script =
+      folder_.add_program("rank.sh", "#!/bin/sh\necho $RANK/$WORLD_SIZE $LOCAL_RANK/$LOCAL_SIZE $MASTER_ADDR\n");
+  for (int rank = 0; rank < 2; ++rank) {
+    Launch launch({"--no_python", "--no_local_rank", script}, variables(rank));
+    EXPECT_EQ(launch.wait(), 0) << launch.err();
+    EXPECT_EQ(launch.out(), concat(rank, "/2 ", rank, "/2 127.0.0.1\n"));
+  }
+  Launch refused({"--num_nodes", "2", "--no_python", script}, variables(0));
+  EXPECT_EQ(refused.wait(), 2);
+  EXPECT_THAT(refused.err(), HasSubstr("--num_nodes: mpirun has started 2 of these commands"));
+}
+
+// Fails on rank 1 until it was started again twice.
+constexpr const char* kFailTwice =
+    "echo \"$RANK at $DEEPSPEED_RESTART_COUNT of $TORCHELASTIC_MAX_RESTARTS, $TORCHELASTIC_RESTART_COUNT\"\n"
+    "[ $RANK = 1 ] && [ $DEEPSPEED_RESTART_COUNT -lt 2 ] && exit 7\nexit 0\n";
+
+TEST_F(LauncherTest, AFailedLaunchStartsAgainAndTellsItsRanks) {
+  auto launch = start(2, kFailTwice, {"--max_restarts", "3"});
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  for (const char* count : {"0", "1", "2"}) {
+    EXPECT_THAT(launch.out(), HasSubstr(concat("1 at ", count, " of 3, ", count, "\n")));
+  }
+  EXPECT_THAT(launch.err(), HasSubstr("deepspeed: rank 1 failed (exit code 7); restart 1 of 3 on 1 host.\n"));
+  EXPECT_THAT(launch.err(), HasSubstr("restart 2 of 3"));
+  EXPECT_THAT(launch.err(), Not(HasSubstr("restart 3 of 3")));
+}
+
+TEST_F(LauncherTest, ALaunchThatAlwaysFailsEndsAtTheBoundWithItsOwnExitCode) {
+  auto launch = start(2, kFailTwice, {"--max_restarts", "1"});
+  EXPECT_EQ(launch.wait(), 7);
+  EXPECT_THAT(launch.err(),
+              HasSubstr("rank 1 failed (exit code 7); not started again, --max_restarts 1 is used up.\n"));
+  auto never = start(2, "exit 7\n");
+  EXPECT_EQ(never.wait(), 7);
+  EXPECT_THAT(never.err(), Not(HasSubstr("start")));
+}
+
+TEST_F(LauncherTest, ASignalEndsALaunchThatMayStartAgain) {
+  auto launch = start(2, kWaitForever, {"--max_restarts", "5"});
+  launch.read_until(" ready", 2);
+  ::kill(launch.pid(), SIGTERM);
+  EXPECT_EQ(launch.wait(), 128 + SIGTERM);
+  EXPECT_THAT(launch.err(), Not(HasSubstr("restart")));
+}
+
+TEST_F(LauncherTest, EachAttemptHasLogsOfItsOwn) {
+  const auto logs = folder_.path() / "logs";
+  auto launch = start(2, kFailTwice, {"--max_restarts", "2", "--enable_each_rank_log", logs.string()});
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  const std::vector<std::filesystem::directory_entry> files(std::filesystem::directory_iterator(logs), {});
+  EXPECT_THAT(files, SizeIs(6));
+}
+
 }  // namespace
 }  // namespace deepspeed::launcher

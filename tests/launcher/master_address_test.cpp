@@ -6,7 +6,7 @@ namespace deepspeed::launcher {
 namespace {
 
 Hello reached(const std::string& server, const std::string& client, std::vector<std::string> addresses) {
-  return {.addresses = std::move(addresses), .ssh_client_address = client, .ssh_server_address = server};
+  return {.addresses = std::move(addresses), .caller_address = client, .called_address = server};
 }
 
 TEST(MasterAddress, IsTheOneUnderWhichSshReachedTheFirstHost) {

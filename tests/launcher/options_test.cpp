@@ -142,6 +142,15 @@ TEST(Options, FlagsOfSeveralHostsAreRead) {
   }
 }
 
+TEST(Options, RestartsNeedABoundAndOneCommand) {
+  const auto several = parse({"--max_restarts", "3", "--min_nodes", "2", "x"}).several_hosts;
+  EXPECT_EQ(several.max_restarts, 3);
+  EXPECT_EQ(several.min_nodes, 2);
+  EXPECT_THAT(error_of({"--max_restarts", "-1", "x"}), HasSubstr("--max_restarts: got -1"));
+  EXPECT_THAT(error_of({"--min_nodes", "2", "x"}), HasSubstr("add --max_restarts"));
+  EXPECT_THAT(error_of({"--max_restarts", "1", "--no_ssh", "--node_rank", "0", "x"}), HasSubstr("with --no_ssh"));
+}
+
 TEST(Options, FlagsThatHaveNotLandedAreRefusedByName) {
   EXPECT_THAT(refusal_of({"--venv_script", "a"}), HasSubstr("--venv_script a"));
   EXPECT_THAT(refusal_of({"--autotuning", "tune"}), HasSubstr("--autotuning tune"));

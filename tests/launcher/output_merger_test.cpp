@@ -122,5 +122,16 @@ TEST_F(OutputMergerTest, ColourIsRoundThePrefixOnly) {
   EXPECT_EQ(taken(), "\x1b[33m[rank 1] \x1b[0mhello\n");
 }
 
+TEST(OutputMergerPrefix, NamesAllRanksOfASharedLineInShort) {
+  const auto ignore = [](std::string_view) {};
+  const OutputMerger here({}, ignore);
+  EXPECT_EQ(here.prefix(std::vector<int>{3}), "[rank 3] ");
+  EXPECT_EQ(here.prefix(std::vector<int>{0, 1, 2, 5}), "[ranks 0-2,5] ");
+  const OutputMerger several({.host_of_rank = {"a", "a", "b", "b"}}, ignore);
+  EXPECT_EQ(several.prefix(std::vector<int>{0, 1, 2, 3}), "[a:0-1 b:2-3] ");
+  EXPECT_EQ(several.prefix(std::vector<int>{1, 2}), "[a:1 b:2] ");
+  EXPECT_EQ(several.prefix(std::vector<int>{2}), "[b:2] ");
+}
+
 }  // namespace
 }  // namespace deepspeed::launcher

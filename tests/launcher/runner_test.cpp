@@ -12,10 +12,13 @@ using ::testing::HasSubstr;
 
 class RunnerTest : public ::testing::Test {
  protected:
-  RunnerTest() { machine.names = {"localhost", "here"}; }
-  Runner chosen(const std::vector<Host>& hosts) const { return choose_runner(options, hosts, machine); }
+  RunnerTest() { inputs.machine.names = {"localhost", "here"}; }
+  Runner chosen(const std::vector<Host>& hosts) {
+    inputs.hosts = hosts;
+    return choose_runner(options, inputs);
+  }
   template <class Type>
-  std::string error(const std::vector<Host>& hosts) const {
+  std::string error(const std::vector<Host>& hosts) {
     try {
       chosen(hosts);
     } catch (const Type& error) {
@@ -24,7 +27,7 @@ class RunnerTest : public ::testing::Test {
     return "no error";
   }
 
-  Machine machine;
+  PlanInputs inputs;
   Options options;
   SeveralHostsOptions& several = options.several_hosts;
   const std::vector<Host> here = {{"here", {0}}};
@@ -51,11 +54,41 @@ TEST_F(RunnerTest, LocalPlaysAllHostsOnThisOne) {
   EXPECT_EQ(chosen(there), Runner::kHere);
 }
 
-TEST_F(RunnerTest, RunnersThatHaveNotLandedAreNamed) {
-  for (const char* name : {"pdsh", "slurm", "openmpi", "mpich", "impi", "mvapich", "typo"}) {
+TEST_F(RunnerTest, OtherProgramsTakeOverWhereAskedFor) {
+  several.launcher = "pdsh";
+  EXPECT_EQ(chosen(two), Runner::kPdsh);
+  several.launcher = "openmpi";
+  EXPECT_EQ(chosen(two), Runner::kOpenMpi);
+  for (const char* name : {"mpich", "impi"}) {
+    several.launcher = name;
+    EXPECT_EQ(chosen(two), Runner::kHydra);
+  }
+}
+
+TEST_F(RunnerTest, RunnersThatAreNotThereAreNamed) {
+  for (const char* name : {"mvapich", "typo"}) {
     several.launcher = name;
     EXPECT_THAT(error<NotSupported>(two), HasSubstr(std::string("--launcher ") + name));
   }
+}
+
+TEST_F(RunnerTest, HostsOfASlurmJobAreReachedThroughItUnlessAHostfileOrAFlagSaysOtherwise) {
+  inputs.job = SlurmJob{.id = "12", .hosts = two};
+  EXPECT_EQ(chosen(two), Runner::kSlurm);
+  EXPECT_EQ(chosen(there), Runner::kSlurm);
+  EXPECT_EQ(chosen(here), Runner::kHere);
+  several.launcher = "ssh";
+  EXPECT_EQ(chosen(two), Runner::kSsh);
+  several.launcher = "";
+  inputs.hostfile_text = "here slots=1\nthere slots=1\n";
+  EXPECT_EQ(chosen(two), Runner::kSsh);
+  several.launcher = "slurm";
+  EXPECT_EQ(chosen(two), Runner::kSlurm);
+}
+
+TEST_F(RunnerTest, SlurmNeedsAJob) {
+  several.launcher = "slurm";
+  EXPECT_THAT(error<ValueError>(two), HasSubstr("this is no Slurm job"));
 }
 
 TEST_F(RunnerTest, ByHandNeedsANodeRankAndItNeedsByHand) {
