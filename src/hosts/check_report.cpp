@@ -33,7 +33,7 @@ std::string of(int64_t free, int64_t all) {
 }
 
 std::string hosts_table(const CheckReport& report) {
-  Rows rows = {{"host", "slots", "GPUs", "python", "torch", "deepspeed", "CUDA", "NCCL", "clock, s", "meets over",
+  Rows rows = {{"host", "slots", "GPUs", "python", "torch", "deepspeed", "CUDA", "NCCL", "clock, ms", "meets over",
                 "memory free", "/dev/shm free"}};
   for (size_t i = 0; i < report.check.hosts.size(); ++i) {
     const CheckedHost& host = report.check.hosts[i];
@@ -44,7 +44,7 @@ std::string hosts_table(const CheckReport& report) {
     const HostFacts& facts = host.facts;
     rows.push_back({host.host, concat(host.num_slots), concat(facts.gpus.size()), version_of(facts, "python"),
                     version_of(facts, "torch"), version_of(facts, "deepspeed"), version_of(facts, "CUDA"),
-                    version_of(facts, "NCCL"), rounded(host.clock_ahead_s), meeting_in_words(report, i),
+                    version_of(facts, "NCCL"), rounded(host.clock_ahead_s * 1e3), meeting_in_words(report, i),
                     of(facts.memory_free_bytes, facts.memory_bytes),
                     of(facts.shared_memory_free_bytes, facts.shared_memory_bytes)});
   }

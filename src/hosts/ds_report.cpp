@@ -111,7 +111,7 @@ std::string others_in_words(const std::vector<std::vector<std::string>>& groups)
 std::vector<std::pair<std::string, std::string>> report_rows(const HostFacts& facts, const ReportOptions& options) {
   const auto in_words = [&](const char* what) {
     const std::string version = facts.version_of(what);
-    return version.empty() ? "not installed" : version;
+    return version.empty() ? "none" : version;
   };
   std::vector<std::pair<std::string, std::string>> rows = {
       {"deepspeed-cpp", facts.version},

@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kGoodEfficiency = 0.8;
 constexpr double kPerfectGigabits = 1e9;
+constexpr double kTenGigabits_bytes_per_s = 1.25e9;
 
 std::string sentence(const NetworkQuestion& question, const std::vector<StageCost>& stages) {
   const StageCost& last = stages.back();
@@ -24,10 +25,12 @@ std::string sentence(const NetworkQuestion& question, const std::vector<StageCos
     return text + concat("ZeRO-", best->stage, " loses ", rounded(100 * (1 - best->efficiency)),
                          " % of the step to the network, which is little.");
   }
-  return text + concat("at best (ZeRO-", best->stage, ") ", rounded(100 * (1 - best->efficiency)),
-                       " % of the step is spent on the network. Use it less often: a larger "
-                       "gradient_accumulation_steps at stages 0 and 1, or more tokens a rank; or a faster one: 10 Gb/s "
-                       "Ethernet or InfiniBand.");
+  text += concat("at best (ZeRO-", best->stage, ") ", rounded(100 * (1 - best->efficiency)),
+                 " % of the step is spent on the network. Use it less often, with a larger "
+                 "gradient_accumulation_steps at stages 0 and 1 or more tokens a rank");
+  return text + (question.bytes_per_s < kTenGigabits_bytes_per_s
+                     ? ", or take a faster one: small models do with 1 Gb/s, larger ones want 10 Gb/s and more."
+                     : ".");
 }
 
 }  // namespace

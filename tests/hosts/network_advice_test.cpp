@@ -33,7 +33,8 @@ TEST(NetworkAdvice, WhatIsLostInsideHostsIsNotTheNetworksFault) {
 TEST(NetworkAdvice, ASlowNetworkGetsARemedyAndAFastOneDoesNot) {
   EXPECT_THAT(advise(question(1)).sentence, HasSubstr("1 Gb/s: a ZeRO-3 step of a 1.3b model moves "));
   EXPECT_THAT(advise(question(1)).sentence, HasSubstr("gradient_accumulation_steps"));
-  EXPECT_THAT(advise(question(1000)).sentence, HasSubstr("which is little"));
+  EXPECT_THAT(advise(question(1)).sentence, HasSubstr("larger ones want 10 Gb/s and more."));
+  EXPECT_THAT(advise(question(100'000)).sentence, HasSubstr("which is little"));
 }
 
 TEST(NetworkAdvice, AModelThatIsNotKnownAndNothingMeasuredAreErrors) {
