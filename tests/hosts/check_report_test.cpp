@@ -28,7 +28,7 @@ CheckReport two_hosts() {
 
 TEST(CheckReport, PeopleSeeTablesAndAllFindings) {
   const std::string text = check_text(two_hosts());
-  EXPECT_THAT(text, HasSubstr("node1  4      0          3.11.7  2.13.0  -          -     -     0         listens"));
+  EXPECT_THAT(text, HasSubstr("node1  4      0          3.11.7  2.13.0  -          -     -     0          listens"));
   EXPECT_THAT(text, HasSubstr("eth0, 0.15 ms"));
   EXPECT_THAT(text, HasSubstr("Hosts meet at 10.0.0.1:29500.\n"));
   EXPECT_THAT(text, HasSubstr("1 error, 1 warning:\n  error   node3: connection refused. Start sshd there.\n"
