@@ -9,7 +9,7 @@ set(DS_DEPS_DIR "${CMAKE_SOURCE_DIR}/.deps" CACHE PATH "Where scripts/setup put 
 
 # All parts, lowest layer first; a shorter list configures faster while one part is worked on.
 set(DS_ONLY_PARTS "" CACHE STRING "The parts to build, with those that they use; empty: all")
-set(DS_PART_LIST core config monitor kernels io plan transport tensor comm precision optim checkpoint zero engine launcher)
+set(DS_PART_LIST core config monitor kernels io plan transport tensor comm precision optim checkpoint zero engine launcher hosts)
 if(DS_ONLY_PARTS)
   set(DS_PART_LIST ${DS_ONLY_PARTS})
 endif()

@@ -19,6 +19,7 @@
 #include "launcher/master_address.h"
 #include "launcher/messages.h"
 #include "launcher/pid_file.h"
+#include "launcher/python_versions.h"
 #include "launcher/reserved_port.h"
 #include "launcher/supervisor.h"
 
@@ -26,6 +27,7 @@ namespace deepspeed::launcher {
 namespace {
 
 constexpr int kLostExit = 1;
+constexpr std::chrono::seconds kPythonPatience{5};  // below the silence that a launcher takes for a loss
 
 // The connection under numbers of its own, so that nothing that is printed by accident gets into it.
 core::Descriptor take_over(int fd) {
@@ -70,7 +72,7 @@ class Agent {
       const auto order = await(FrameKind::kOrder);
       if (!order) return kLostExit;
       prepare(decode_order(order->payload));
-      channel_.send(FrameKind::kReady);
+      channel_.send(FrameKind::kReady, versions_of_ranks());
       if (!await(FrameKind::kStart)) return kLostExit;
       return supervise();
     } catch (const std::exception& error) {
@@ -131,8 +133,15 @@ class Agent {
     inputs.master_port = order.master_port;
     inputs.timestamp = order.timestamp;
     inputs.command = resolve_command(options_, program_folders(invoked_as_, inputs.environment), inputs.environment);
+    if (inputs.command.words.size() > 1) interpreter_ = inputs.command.words.front();
     plan_ = plan_launch(options_, inputs);
     log_plan(plan_);
+  }
+
+  // What the launcher compares before it starts anything; empty where there is nothing to compare.
+  std::string versions_of_ranks() const {
+    if (plan_.hosts.size() < 2 || options_.several_hosts.no_ssh_check || interpreter_.empty()) return {};
+    return encode_versions(ask_python(interpreter_, kPythonPatience));
   }
 
   int supervise() {
@@ -159,6 +168,7 @@ class Agent {
   Machine machine_;
   Options options_;
   LaunchPlan plan_;
+  std::string interpreter_;  // of the ranks; empty: they are programs
 };
 
 }  // namespace

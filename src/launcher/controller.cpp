@@ -184,6 +184,7 @@ void Controller::take(HostLink& link, const Frame& frame) {
       return;
     case FrameKind::kReady:
       link.state = LinkState::kReady;
+      if (!frame.payload.empty()) link.versions = decode_versions(frame.payload);
       return;
     case FrameKind::kRefused:
       link.refusal = frame.payload;
@@ -243,6 +244,7 @@ void Controller::advance() {
   const bool is_connected = state_ == State::kConnecting && all_at_least(LinkState::kGreeted);
   const bool is_prepared = state_ == State::kPreparing && all_at_least(LinkState::kReady);
   if (!is_connected && !is_prepared) return;
+  if (is_prepared) compare_versions();
   const bool has_fault =
       std::any_of(links_.begin(), links_.end(), [&](const auto& link) { return is_at_fault(*link); });
   if (has_fault) return call_off();
@@ -253,6 +255,28 @@ void Controller::advance() {
 bool Controller::is_at_fault(const HostLink& link) const {
   const LinkState expected = state_ == State::kConnecting ? LinkState::kGreeted : LinkState::kReady;
   return !link.refusal.empty() || link.state == LinkState::kLost || link.state < expected;
+}
+
+// Ranks of different versions fail much later, with errors that say nothing of it.
+void Controller::compare_versions() {
+  std::vector<PythonVersions> hosts;
+  for (const auto& link : links_) {
+    hosts.push_back(link->versions.value_or(PythonVersions{.fault = "not asked"}));
+    if (link->versions && !link->versions->fault.empty()) {
+      core::log_warning("host ", link->host().name, ": the versions of its Python ", link->versions->interpreter,
+                        " are not known: ", link->versions->fault);
+    }
+  }
+  for (const VersionDifference& one : find_differences(hosts)) {
+    const auto in_words = [](const std::string& version) { return version.empty() ? "not there" : version; };
+    std::string& refusal = links_[one.host]->refusal;
+    refusal += concat(refusal.empty() ? "[launcher] " : " ", "its ", one.what, " is ", in_words(one.version), ", on ",
+                      one.num_usual, " of ", one.num_hosts, " hosts it is ", in_words(one.usual), ".");
+  }
+  for (const auto& link : links_) {
+    if (link->state != LinkState::kReady || link->refusal.empty()) continue;
+    link->refusal += " Install the same on every host, or start anyway with --no_ssh_check.";
+  }
 }
 
 // All faults of all hosts come in one report.

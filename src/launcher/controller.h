@@ -72,6 +72,7 @@ class Controller {
   void check_deadline();
   bool is_finished() const;
 
+  void compare_versions();
   void call_off();
   bool is_at_fault(const HostLink& link) const;
   int report();

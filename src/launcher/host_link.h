@@ -14,6 +14,7 @@
 #include "launcher/hostfile.h"
 #include "launcher/line_splitter.h"
 #include "launcher/messages.h"
+#include "launcher/python_versions.h"
 #include "launcher/watch.h"
 
 namespace deepspeed::launcher {
@@ -61,9 +62,10 @@ class HostLink {
 
   State state = State::kConnecting;
   Hello hello;
-  std::string refusal;      ///< why its agent does not start; empty: no such thing
-  int ranks_exit_code = 0;  ///< with kEnded
-  int64_t taken_bytes = 0;  ///< of lines, since the last credit
+  std::optional<PythonVersions> versions;  ///< with kReady, where the ranks run Python
+  std::string refusal;                     ///< why its agent does not start; empty: no such thing
+  int ranks_exit_code = 0;                 ///< with kEnded
+  int64_t taken_bytes = 0;                 ///< of lines, since the last credit
   pid_t pid() const { return pid_; }
   bool is_running() const { return !exit_code_; }
   /// 128 + the signal that ended the agent, where it ended by itself and that is known; else 0.

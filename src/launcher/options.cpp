@@ -23,7 +23,7 @@ constexpr const char* kExamples = R"(Examples:
       a C++ program, on GPUs 0 and 2
   deepspeed --hostfile hostfile.txt train.py --deepspeed_config ds_config.json
       on all hosts of a file with lines `node1 slots=4`, over ssh without a password; this command, the script and the
-      folder are at the same place on each
+      folder are at the same place on each. `ds_hosts` writes such a file, `ds_check` says what would go wrong
   deepspeed --no_ssh --node_rank 1 --master_addr node1 --hostfile hostfile.txt train.py
       without ssh: the same command on each host, each with its own number
   salloc --nodes 2 --gpus-per-node 4 deepspeed train.py
@@ -164,7 +164,8 @@ void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
       ->group(group)
       ->type_name("N");
   app.add_flag("--force_multi", hosts.force_multi, "Over ssh even if the only host is this one")->group(group);
-  app.add_flag("--no_ssh_check", hosts.no_ssh_check, "Accepted: ssh is not tried before the start anyway")
+  app.add_flag("--no_ssh_check", hosts.no_ssh_check,
+               "Start even if hosts have different versions of Python, torch, deepspeed, CUDA or NCCL")
       ->group(group);
   const std::string later = "Not in this version: these stop with a message";
   app.add_option("--venv_script", hosts.venv_script, "Script to source on each host")->group(later)->type_name("FILE");

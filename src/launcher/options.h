@@ -26,7 +26,7 @@ struct SeveralHostsOptions {
   std::string venv_script;    ///< --venv_script: sourced on each host
   std::string autotuning;     ///< --autotuning: "tune" or "run"
   bool no_ssh = false;        ///< --no_ssh
-  bool no_ssh_check = false;  ///< --no_ssh_check: accepted; there is no try before the start that could be left out
+  bool no_ssh_check = false;  ///< --no_ssh_check: hosts may have different versions of Python, torch, deepspeed
   bool force_multi = false;   ///< --force_multi: an agent over ssh even for one host that is this one
 };
 

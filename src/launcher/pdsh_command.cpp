@@ -13,7 +13,7 @@ std::string with_doubled_percents(const std::string& text) {
   return doubled;
 }
 
-std::string word(const std::string& text) { return with_doubled_percents(single_quoted(text)); }
+std::string word(const std::string& text) { return with_doubled_percents(shell_word(text)); }
 
 }  // namespace
 

@@ -10,26 +10,30 @@ constexpr const char* kConnectSeconds = "10";
 
 }  // namespace
 
-// In single quotes nothing means anything to sh, bash, zsh, dash, fish; a quote itself goes between two such words.
-std::string single_quoted(const std::string& word) {
+// A quote itself goes between two quoted words.
+std::string shell_word(const std::string& word) {
   std::string text = "'";
   for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return text + "'";
 }
 
 std::string remote_command(const std::string& agent_path) {
-  const std::string path = single_quoted(agent_path);
+  const std::string path = shell_word(agent_path);
   return concat("test -x ", path, " && exec ", path, " ", kAgentFlag, "; exec deepspeed ", kAgentFlag);
 }
 
-std::vector<std::string> ssh_command(const SshOptions& options, const std::string& host,
-                                     const std::string& agent_path) {
+std::vector<std::string> ssh_to(const SshOptions& options, const std::string& host, const std::string& remote) {
   std::vector<std::string> command = {options.program, "-T"};
   command.insert(command.end(), options.arguments.begin(), options.arguments.end());
   if (!options.port.empty()) command.insert(command.end(), {"-p", options.port});
   command.insert(command.end(), {"-o", "BatchMode=yes", "-o", concat("ConnectTimeout=", kConnectSeconds)});
-  command.insert(command.end(), {"--", host, remote_command(agent_path)});
+  command.insert(command.end(), {"--", host, remote});
   return command;
+}
+
+std::vector<std::string> ssh_command(const SshOptions& options, const std::string& host,
+                                     const std::string& agent_path) {
+  return ssh_to(options, host, remote_command(agent_path));
 }
 
 std::vector<std::string> split_words(const std::string& text) {

@@ -15,14 +15,18 @@ struct SshOptions {
   std::vector<std::string> arguments;  ///< of --launcher_args, before ours: for ssh the first of two counts
 };
 
-/// One word for sh, bash, zsh, dash and fish, whatever is in it.
-std::string single_quoted(const std::string& word);
+/// `word` in single quotes, where nothing in it means anything to sh, bash, zsh, dash or fish.
+std::string shell_word(const std::string& word);
 
 /// What the login shell there gets: the agent at the same path as here, else the one on its PATH. The path is quoted
 /// for any shell; all else about the launch goes through the connection.
 std::string remote_command(const std::string& agent_path);
 
-/// `host` stands after --, so that it is never taken for a flag. ssh never asks for a password: there may be a hundred.
+/// ssh with `remote` for the login shell of `host`, which stands after --, so that it is never taken for a flag. ssh
+/// never asks for a password: there may be a hundred.
+std::vector<std::string> ssh_to(const SshOptions& options, const std::string& host, const std::string& remote);
+
+/// To the agent there.
 std::vector<std::string> ssh_command(const SshOptions& options, const std::string& host, const std::string& agent_path);
 
 /// Cuts the text of --launcher_args into words as a shell would, with its quotes and backslashes but nothing else of

@@ -18,7 +18,7 @@ def why_not():
     """A sentence where this machine cannot play hosts; None where it can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    for program in ("ip", "ssh", "ssh-keygen"):
+    for program in ("ip", "tc", "ssh", "ssh-keygen"):
         if shutil.which(program) is None:
             return f"there is no {program} (apt-get install iproute2 openssh-client)"
     if sshd_path() is None:
@@ -45,11 +45,13 @@ class Network:
     """`num_hosts` hosts called host1, host2 ..., and a head without sshd.
 
     They are node1, node2 ... everywhere too, and on the head for ssh as well, for commands that are given no ssh
-    configuration: `ip netns exec` lays what is in /etc/netns/NAME over /etc.
+    configuration: `ip netns exec` lays what is in /etc/netns/NAME over /etc. Networks of one process
+    differ in `tag`.
     """
 
-    def __init__(self, folder, num_hosts):
+    def __init__(self, folder, num_hosts, tag=""):
         self.folder = pathlib.Path(folder)
+        self._tag = tag
         self.numbers = range(1, num_hosts + 1)
         self._daemons = []
         for number in (HEAD, *self.numbers):
@@ -66,7 +68,7 @@ class Network:
             self._start_sshd(number)
 
     def namespace(self, number):
-        return f"ds{os.getpid()}h{number}"
+        return f"ds{os.getpid()}{self._tag}h{number}"
 
     def address(self, number):
         return f"{SUBNET}.{number}"
@@ -86,6 +88,31 @@ class Network:
     def set_link(self, number, state):
         """The cable of that host: "up" or "down"."""
         ip("-n", self.namespace(HEAD), "link", "set", f"port{number}", state)
+
+    def limit_link(self, number, megabits):
+        """What that host sends, from now on."""
+        subprocess.run(["tc", "-n", self.namespace(number), "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate",
+                        f"{megabits}mbit", "burst", "32kbit", "latency", "50ms"], check=True)
+
+    def free_link(self, number):
+        subprocess.run(["tc", "-n", self.namespace(number), "qdisc", "del", "dev", "eth0", "root"], check=True)
+
+    def add_key(self, name, forced_command):
+        """Makes a key with which every host runs that command, whatever it is asked for; the path of its file."""
+        path = self.folder / name
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+        public = path.with_suffix(".pub").read_text(encoding="utf-8")
+        with open(self.folder / "authorized_keys", "a", encoding="utf-8") as file:
+            file.write(f'command="{forced_command}" {public}')
+        return path
+
+    def config_with(self, name, changes):
+        """A copy of the ssh configuration in which hosts (by number) have these lines first; the path of its file."""
+        path = self.folder / name
+        blocks = "".join(f"Host host{number}\n" + "".join(f"  {line}\n" for line in lines)
+                         for number, lines in changes.items())
+        path.write_text(blocks + self.ssh_config.read_text(encoding="utf-8"), encoding="utf-8")
+        return path
 
     @property
     def ssh_config(self):

@@ -22,6 +22,12 @@ TEST(SshCommand, UserWordsComeFirstAndTheHostAfterTwoDashes) {
                   "--", "node1", "test -x '/bin/ds' && exec '/bin/ds' --host_agent; exec deepspeed --host_agent"));
 }
 
+TEST(SshCommand, AnyTextMayBeForTheShellThere) {
+  EXPECT_THAT(ssh_to({}, "node1", "exec /bin/sh -s"),
+              ElementsAre("ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "--", "node1",
+                          "exec /bin/sh -s"));
+}
+
 TEST(SshCommand, ThePathOfTheProgramMeansNothingToAShell) {
   const TemporaryFolder folder;
   const auto program =
