@@ -148,8 +148,8 @@ class HostCheck {
     std::vector<launcher::Hello> hellos;
     const auto add = [&](const HostFacts& facts) {
       hellos.push_back({.addresses = facts.addresses,
-                        .ssh_client_address = facts.ssh_client_address,
-                        .ssh_server_address = facts.ssh_server_address});
+                        .caller_address = facts.ssh_client_address,
+                        .called_address = facts.ssh_server_address});
     };
     add(host(i).facts);
     for (size_t j = 0; j < hosts_.size(); ++j) {
