@@ -361,7 +361,7 @@ void Controller::note(Cause cause) {
 void Controller::lose(HostLink& link) {
   const bool is_early = link.state < LinkState::kEnded;
   link.state = LinkState::kLost;
-  if (!link.channel().is_closed()) link.kill();  // it hangs
+  if (!link.channel().is_at_end()) link.kill();  // it hangs
   if (!was_started_ || !is_early) return;
   lost_hosts_.push_back(link.host().name);
   note({&link, std::nullopt, Clock::now()});

@@ -37,6 +37,9 @@ class FrameChannel {
   Clock::time_point next_beat() const { return last_sent_ + kBeatInterval; }
   std::chrono::milliseconds silence() const;
 
+  /// All that the other side has sent is here, and no more will come.
+  bool is_at_end() const { return is_at_end_; }
+  /// It takes nothing more, or sends nothing more; what it has sent may still be on its way.
   bool is_closed() const { return is_at_end_ || queue_.is_broken(); }
   bool is_drained() const { return queue_.is_empty() || queue_.is_broken(); }
   const std::string& skipped() const { return decoder_.skipped(); }

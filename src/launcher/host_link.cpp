@@ -103,7 +103,8 @@ bool HostLink::is_lost() {
   if (state == State::kDone || state == State::kLost) return false;
   // Until the agent has greeted, ssh's own patience counts.
   if (state != State::kConnecting && channel_->keep_alive()) was_silent_ = true;
-  return was_silent_ || !nonsense_.empty() || channel_->is_closed();
+  // An agent that is through takes no credit any more, while its last lines are still in the pipe.
+  return was_silent_ || !nonsense_.empty() || channel_->is_at_end();
 }
 
 std::string HostLink::describe_loss() const {
