@@ -18,16 +18,23 @@ def network(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def slurm(network, tmp_path_factory):
+def cluster(network, tmp_path_factory):
     reason = slurm_module.why_not()
     if reason:
         pytest.skip(f"no Slurm to launch with: {reason}")
-    cluster = slurm_module.Slurm(network, tmp_path_factory.mktemp("slurm"))
+    daemons = slurm_module.Slurm(network, tmp_path_factory.mktemp("slurm"))
     try:
-        cluster.start()
-        yield cluster
+        daemons.start()
+        yield daemons
     finally:
-        cluster.close()
+        daemons.close()
+
+
+@pytest.fixture
+def slurm(cluster):
+    """The cluster with all hosts free: a job of the test before may still be on its way out, and jobs go elsewhere then."""
+    cluster.wait_until_idle()
+    return cluster
 
 
 @pytest.fixture

@@ -41,7 +41,14 @@ class Slurm:
         self._start(HEAD, "slurmctld", "-D")
         for number in self.network.numbers:
             self._start(number, "slurmd", "-D", "-N", f"node{number}")
-        self._wait_until_idle()
+        self.wait_until_idle()
+
+    def wait_until_idle(self):
+        """Until every host is up and has no job."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self._states() != {"idle"}:
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.2)
 
     def close(self):
         for daemon in reversed(self._daemons):
@@ -86,12 +93,6 @@ class Slurm:
         self._daemons.append(subprocess.Popen(self.network.command(number, find(program), *arguments),
                                               env=os.environ | self.environment, stdin=subprocess.DEVNULL,
                                               stdout=self._log, stderr=self._log))
-
-    def _wait_until_idle(self):
-        deadline = time.monotonic() + PATIENCE_S
-        while self._states() != {"idle"}:
-            assert time.monotonic() < deadline, self.said()
-            time.sleep(0.2)
 
     def _states(self):
         done = subprocess.run(self.network.command(HEAD, find("sinfo"), "--noheader", "--Node", "--format=%T"),
