@@ -45,6 +45,22 @@ def test_a_step_alone_is_torchs(ours: Callable[..., Any], torchs: Callable[..., 
     torch.testing.assert_close(train(ours), train(torchs), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_adam_in_one_pass_is_the_plain_one(decoupled: bool) -> None:
+    whole = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    dense = torch.nn.Parameter(whole.clone())
+    columns = torch.nn.Parameter(whole.repeat_interleave(2, dim=1)[:, ::2])  # nothing of this is contiguous: plain
+    optimizers = [DeepSpeedCPUAdam([p], lr=0.1, weight_decay=0.1, adamw_mode=decoupled) for p in (dense, columns)]
+    for step in range(4):
+        for parameter, optimizer in zip((dense, columns), optimizers, strict=True):
+            parameter.grad = torch.sin(parameter.detach() * (step + 1))
+            optimizer.step()
+            assert optimizer.state[parameter]["step"] == step + 1
+    torch.testing.assert_close(dense.detach(), columns.detach(), rtol=1e-5, atol=1e-6)
+    for name in ("exp_avg", "exp_avg_sq"):
+        torch.testing.assert_close(*[o.state[p][name] for o, p in zip(optimizers, (dense, columns))], rtol=1e-5, atol=1e-6)
+
+
 def test_lion_moves_by_the_sign() -> None:
     weight = torch.nn.Parameter(torch.zeros(3))
     optimizer = FusedLion([weight], lr=0.1, betas=(0.5, 0.75))

@@ -39,6 +39,8 @@ def adam(decoupled: bool) -> Update:
     def update(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
         lr, decay = group["lr"], group["weight_decay"]
+        if group["bias_correction"] and _is_one_pass(parameter, grad, state):
+            return _adam_in_one_pass(decoupled, parameter, grad, state, group)
         if decay and not decoupled:
             grad = grad.add(parameter, alpha=decay)
         if decay and decoupled:
@@ -50,6 +52,27 @@ def adam(decoupled: bool) -> Update:
         parameter.addcdiv_(state["exp_avg"].to(parameter.dtype), scale.to(parameter.dtype), value=-lr / correction1)
 
     return update
+
+
+def _is_one_pass(parameter: Tensor, grad: Tensor, state: dict[str, Any]) -> bool:
+    """Whether torch has a kernel for these that reads and writes each of them once."""
+    tensors = (parameter, grad, state["exp_avg"], state["exp_avg_sq"])
+    return parameter.is_floating_point() and all(
+        tensor.layout == torch.strided and tensor.is_contiguous() and tensor.dtype == parameter.dtype
+        for tensor in tensors
+    )
+
+
+def _adam_in_one_pass(
+    decoupled: bool, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]
+) -> None:
+    kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+    beta1, beta2 = group["betas"]
+    number = torch.tensor(float(state["step"]), device=parameter.device)
+    kernel(
+        [parameter], [grad], [state["exp_avg"]], [state["exp_avg_sq"]], [], [number], lr=float(group["lr"]), beta1=beta1,
+        beta2=beta2, weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
+    )  # fmt: skip
 
 
 def lion(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
