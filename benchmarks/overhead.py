@@ -1,7 +1,7 @@
 """What the engine adds to a step: CPU time of the training thread, beside the same model in a plain torch loop.
 
     .venv/bin/python benchmarks/overhead.py                                  # one rank
-    .venv/bin/deepspeed --num_gpus 2 benchmarks/overhead.py --stage 3        # two; rank 0 prints
+    .venv/bin/deepspeed --no_local_rank --num_gpus 2 benchmarks/overhead.py --stage 3    # two; rank 0 prints
 
 A module's cost is what a chain of many tiny modules takes more, over their number; the share of a step is that cost for
 each module of the 42 M model of `run.py`, over that model's step. CPU time of one thread hardly depends on what else the
