@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#include "comm/collective_arguments.h"
 #include "comm/reduce_rule.h"
 #include "deepspeed/error.h"
 
@@ -19,11 +20,6 @@ using Milliseconds = std::chrono::milliseconds;
 
 // Below it a sum is one message to each rank of the others, instead of a scatter and a gather.
 constexpr int64_t kSmallBytes = 64 * 1024;
-
-template <class... Parts>
-void require(bool condition, const Parts&... parts) {
-  DS_CHECK(condition, ValueError, "[comm.shm] ", parts...);
-}
 
 bool is_sum(const c10d::ReduceOp& op) { return op == c10d::ReduceOp::SUM || op == c10d::ReduceOp::AVG; }
 
@@ -37,20 +33,6 @@ bool is_ours(const c10d::ReduceOp& op, const std::vector<at::Tensor>& tensors) {
 }
 
 double scale_of(const c10d::ReduceOp& op, int size) { return op == c10d::ReduceOp::AVG ? 1.0 / size : 1.0; }
-
-std::string amount(const std::vector<at::Tensor>& tensors) {
-  std::string text;
-  for (const at::Tensor& tensor : tensors) {
-    text += concat(text.empty() ? "" : " + ", tensor.numel(), " ", c10::toString(tensor.scalar_type()));
-  }
-  return text;
-}
-
-void require_alike(const at::Tensor& a, const at::Tensor& b, int64_t times, const char* what) {
-  require(a.scalar_type() == b.scalar_type() && a.numel() == b.numel() * times, what, ": got ", amount({a}),
-          " elements for ", amount({b}), " ones, expected the same type and ",
-          times == 1 ? "as many" : concat(times, " times as many"));
-}
 
 at::Tensor as_bytes(const at::Tensor& plain) { return plain.view(-1).view(at::kByte); }
 
@@ -121,9 +103,8 @@ void SeveralHostsBackend::scatter_sum(Call& call, const at::Tensor& output, cons
 }
 
 WorkPtr SeveralHostsBackend::broadcast(Tensors& tensors, const c10d::BroadcastOptions& options) {
-  require(tensors.size() == 1, "broadcast: got ", tensors.size(), " tensors, expected 1");
-  const int root = static_cast<int>(options.rootRank);
-  require(root >= 0 && root < size_, "broadcast: got root ", root, " of ", size_, " ranks");
+  only(tensors, "broadcast");
+  const int root = root_of(options.rootRank, size_, "broadcast");
   const at::NoGradGuard no_grad;
   const std::lock_guard lock(launch_mutex_);
   Call call =

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "comm/collective_arguments.h"
 #include "comm/reduce_rule.h"
 #include "deepspeed/error.h"
 #include "transport/collectives.h"
@@ -14,33 +15,6 @@ using c10d::OpType;
 using transport::GatherLane;
 using transport::Operation;
 using transport::ReduceScatterLane;
-
-template <class... Parts>
-void require(bool condition, const Parts&... parts) {
-  DS_CHECK(condition, ValueError, "[comm.shm] ", parts...);
-}
-
-const at::Tensor& only(const std::vector<at::Tensor>& tensors, const char* what) {
-  require(tensors.size() == 1, what, ": got ", tensors.size(), " tensors, expected 1");
-  return tensors[0];
-}
-
-void require_alike(const at::Tensor& a, const at::Tensor& b, int64_t times, const char* what) {
-  require(a.scalar_type() == b.scalar_type() && a.numel() == b.numel() * times, what, ": got ", a.numel(), " ",
-          c10::toString(a.scalar_type()), " elements for ", b.numel(), " ", c10::toString(b.scalar_type()),
-          " ones, expected the same type and ", times == 1 ? "as many" : concat(times, " times as many"));
-}
-
-/// "1024 Float": equal on all ranks that mean the same.
-std::string amount(const at::Tensor& tensor) {
-  return concat(tensor.numel(), " ", c10::toString(tensor.scalar_type()));
-}
-
-std::string amount(const std::vector<at::Tensor>& tensors) {
-  std::string text;
-  for (const at::Tensor& tensor : tensors) text += (text.empty() ? "" : " + ") + amount(tensor);
-  return text;
-}
 
 std::vector<int64_t> rows_of(const std::vector<int64_t>& splits, const at::Tensor& tensor, int size, const char* what) {
   const int64_t rows = tensor.dim() == 0 ? 1 : tensor.size(0);
@@ -101,8 +75,7 @@ WorkPtr SharedMemoryBackend::launch(Call call, Milliseconds timeout) {
 
 WorkPtr SharedMemoryBackend::broadcast(Tensors& tensors, const c10d::BroadcastOptions& options) {
   const at::Tensor& tensor = only(tensors, "broadcast");
-  const int root = static_cast<int>(options.rootRank);
-  require(root >= 0 && root < size_, "broadcast: got root ", root, " of ", size_, " ranks");
+  const int root = root_of(options.rootRank, size_, "broadcast");
   Call call{OpType::BROADCAST, concat("broadcast of ", amount(tensor), " from rank ", root)};
   const at::Tensor plain = rank_ == root ? call.plain.input(tensor) : call.plain.output(tensor);
   call.operations.push_back(transport::plan_broadcast(place(), root, bytes_of(plain), num_bytes(plain)));
@@ -132,8 +105,7 @@ WorkPtr SharedMemoryBackend::allreduce_coalesced(Tensors& tensors, const c10d::A
 
 WorkPtr SharedMemoryBackend::reduce(Tensors& tensors, const c10d::ReduceOptions& options) {
   const at::Tensor& tensor = only(tensors, "reduce");
-  const int root = static_cast<int>(options.rootRank);
-  require(root >= 0 && root < size_, "reduce: got root ", root, " of ", size_, " ranks");
+  const int root = root_of(options.rootRank, size_, "reduce");
   const transport::ReduceRule rule = reduce_rule(options.reduceOp, tensor.scalar_type(), size_);
   Call call{OpType::REDUCE, concat("reduce of ", amount(tensor), ", ", name_of(options.reduceOp), ", to rank ", root)};
   const at::Tensor plain = rank_ == root ? call.plain.in_place(tensor) : call.plain.input(tensor);
@@ -215,8 +187,7 @@ WorkPtr SharedMemoryBackend::allgather_into_tensor_coalesced(Tensors& outputs, T
 
 WorkPtr SharedMemoryBackend::gather(TensorLists& outputs, Tensors& inputs, const c10d::GatherOptions& options) {
   const at::Tensor& input = only(inputs, "gather");
-  const int root = static_cast<int>(options.rootRank);
-  require(root >= 0 && root < size_, "gather: got root ", root, " of ", size_, " ranks");
+  const int root = root_of(options.rootRank, size_, "gather");
   Call call{OpType::GATHER, concat("gather of ", amount(input), " to rank ", root)};
   const at::Tensor own = call.plain.input(input);
   std::vector<std::byte*> places;
@@ -238,8 +209,7 @@ WorkPtr SharedMemoryBackend::gather(TensorLists& outputs, Tensors& inputs, const
 
 WorkPtr SharedMemoryBackend::scatter(Tensors& outputs, TensorLists& inputs, const c10d::ScatterOptions& options) {
   const at::Tensor& output = only(outputs, "scatter");
-  const int root = static_cast<int>(options.rootRank);
-  require(root >= 0 && root < size_, "scatter: got root ", root, " of ", size_, " ranks");
+  const int root = root_of(options.rootRank, size_, "scatter");
   Call call{OpType::SCATTER, concat("scatter of ", amount(output), " from rank ", root)};
   const at::Tensor own = call.plain.output(output);
   std::vector<const std::byte*> parts;

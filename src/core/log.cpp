@@ -63,6 +63,19 @@ LogLevel parse_log_level(std::string_view name) {
   return found->second;
 }
 
+const char* name_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    default:
+      return "error";
+  }
+}
+
 void set_log_level(LogLevel level) { state().level = level; }
 LogLevel log_level() { return state().level; }
 void set_log_rank(int rank) { state().rank = rank; }

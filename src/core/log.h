@@ -15,6 +15,8 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
 /// Reads "debug", "info", "warning", "error" or "critical"; throws ValueError that lists them otherwise.
 LogLevel parse_log_level(std::string_view name);
+/// The other way; "error" for kOff too.
+const char* name_of(LogLevel level);
 
 void set_log_level(LogLevel level);
 LogLevel log_level();

@@ -22,19 +22,6 @@ nlohmann::json parse(const std::string& text, const char* what) {
   }
 }
 
-const char* level_name(core::LogLevel level) {
-  switch (level) {
-    case core::LogLevel::kDebug:
-      return "debug";
-    case core::LogLevel::kInfo:
-      return "info";
-    case core::LogLevel::kWarning:
-      return "warning";
-    default:
-      return "error";
-  }
-}
-
 }  // namespace
 
 std::string read_config(const std::string& argument) { return config::load_config_argument(argument).raw.dump(); }
@@ -62,7 +49,7 @@ void set_log_level(const std::string& level) { core::set_log_level(core::parse_l
 void set_log_sink(std::function<void(const std::string&, const std::string&)> sink) {
   if (!sink) return core::set_log_sink({});
   core::set_log_sink(
-      [sink = std::move(sink)](core::LogLevel level, const std::string& text) { sink(level_name(level), text); });
+      [sink = std::move(sink)](core::LogLevel level, const std::string& text) { sink(core::name_of(level), text); });
 }
 
 }  // namespace deepspeed::detail

@@ -133,7 +133,7 @@ std::vector<std::pair<std::string, std::string>> report_rows(const HostFacts& fa
   if (options.shows_kernels) {
     rows.insert(rows.end(), {{"CPU kernels for", joined(facts.kernels.simd)},
                              {"CPU kernels used", facts.kernels.simd_used},
-                             {"CUDA optimizers", facts.kernels.cuda_optimizers ? "built" : "not built"}});
+                             {"CUDA optimizers", facts.kernels.cuda_optimizers ? "built, not used yet" : "not built"}});
   }
   return rows;
 }

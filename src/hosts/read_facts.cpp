@@ -17,7 +17,6 @@
 #include <sstream>
 
 #include "core/descriptor.h"
-#include "core/environment.h"
 #include "deepspeed/error.h"
 #include "kernels/optimizer_cuda_kernels.h"
 #include "kernels/simd_targets.h"
@@ -73,13 +72,6 @@ std::string io_uring_fault() {
   io_uring_params parameters{};
   const core::Descriptor ring(static_cast<int>(::syscall(SYS_io_uring_setup, 1, &parameters)));
   return ring ? "" : std::strerror(errno);
-}
-
-// SSH_CONNECTION: "client-address client-port server-address server-port".
-void read_ssh_connection(HostFacts& facts) {
-  std::istringstream words(core::environment("SSH_CONNECTION").value_or(""));
-  std::string port;
-  words >> facts.ssh_client_address >> port >> facts.ssh_server_address;
 }
 
 struct SimdTarget {
@@ -175,7 +167,9 @@ HostFacts read_facts(const std::string& interpreter, const std::string& no_pytho
   read_shared_memory(facts);
   facts.io_uring_fault = io_uring_fault();
   facts.addresses = launcher::interface_addresses();
-  read_ssh_connection(facts);
+  const launcher::SshConnection connection = launcher::ssh_connection();
+  facts.ssh_client_address = connection.client_address;
+  facts.ssh_server_address = connection.server_address;
   facts.python = interpreter.empty() ? launcher::PythonVersions{.fault = no_python}
                                      : launcher::ask_python(interpreter, kPythonPatience);
   return facts;

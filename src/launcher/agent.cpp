@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
-#include <sstream>
 
 #include "core/descriptor.h"
 #include "core/environment.h"
@@ -38,16 +37,16 @@ core::Descriptor take_over(int fd) {
   return copy;
 }
 
-// SSH_CONNECTION: "client-address client-port server-address server-port". Slurm only says who called.
+// Slurm only says who called.
 void read_way_here(Hello& hello) {
   if (const auto launcher = core::environment("SLURM_LAUNCH_NODE_IPADDR")) {
     hello.caller_address = *launcher;
     hello.called_address = own_address_towards(*launcher);
     return;
   }
-  std::istringstream words(core::environment("SSH_CONNECTION").value_or(""));
-  std::string port;
-  words >> hello.caller_address >> port >> hello.called_address;
+  const SshConnection connection = ssh_connection();
+  hello.caller_address = connection.client_address;
+  hello.called_address = connection.server_address;
 }
 
 void enter(const StartOrder& order) {

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "core/file.h"
+#include "launcher/environment_values.h"
 #include "launcher/exported_environment.h"
 
 namespace deepspeed::launcher {
@@ -12,17 +13,17 @@ namespace {
 
 constexpr const char* kEnvironmentFile = ".deepspeed_env";
 
-std::string variable(const Environment& environment, const char* name, const char* otherwise) {
-  const auto found = environment.find(name);
-  return found == environment.end() || found->second.empty() ? otherwise : found->second;
+std::string variable_or(const Environment& environment, const char* name, const char* otherwise) {
+  const std::string value = variable(environment, name);
+  return value.empty() ? otherwise : value;
 }
 
 }  // namespace
 
 Environment carried_variables(const Environment& environment, const std::string& folder) {
   Environment variables = exported_variables(environment, folder);
-  const std::string name = variable(environment, "DS_ENV_FILE", kEnvironmentFile);
-  for (const std::string& place : {variable(environment, "HOME", "/"), folder}) {
+  const std::string name = variable_or(environment, "DS_ENV_FILE", kEnvironmentFile);
+  for (const std::string& place : {variable_or(environment, "HOME", "/"), folder}) {
     const auto path = std::filesystem::path(place) / name;
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error)) continue;

@@ -9,17 +9,13 @@
 #include "core/subprocess.h"
 #include "deepspeed/error.h"
 #include "launcher/core_binding.h"
+#include "launcher/environment_values.h"
 #include "launcher/failure_report.h"
 
 namespace deepspeed::launcher {
 namespace {
 
 constexpr const char* kThisHost = "localhost";
-
-std::string variable(const Environment& environment, const char* name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? "" : found->second;
-}
 
 std::vector<int> first_slots(int count) {
   std::vector<int> slots(static_cast<size_t>(count));

@@ -21,6 +21,7 @@
 #include "launcher/console_overseer.h"
 #include "launcher/controller.h"
 #include "launcher/controller_setup.h"
+#include "launcher/environment_values.h"
 #include "launcher/hand_over.h"
 #include "launcher/launch_plan.h"
 #include "launcher/master_address.h"
@@ -180,8 +181,7 @@ void check_task_flags(const Options& options, const Task& task) {
 
 std::string address_for_tasks(const Options& options, const PlanInputs& inputs, const Task& task) {
   if (!options.master_addr.empty()) return options.master_addr;
-  const auto given = inputs.environment.find("MASTER_ADDR");
-  if (given != inputs.environment.end() && !given->second.empty()) return given->second;
+  if (const auto given = variable(inputs.environment, "MASTER_ADDR"); !given.empty()) return given;
   if (task.local_size == task.num_tasks) return "127.0.0.1";
   DS_CHECK(task.started_by == "srun", ValueError,
            "[launcher] mpirun does not say which host rank 0 is on. Add "

@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <sstream>
 
 #include "core/descriptor.h"
+#include "core/environment.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -43,6 +45,15 @@ std::string text_of(const sockaddr* address) {
 bool is_usable(const std::string& address) { return !address.empty() && !is_loopback(address); }
 
 }  // namespace
+
+// SSH_CONNECTION: "client-address client-port server-address server-port".
+SshConnection ssh_connection() {
+  SshConnection connection;
+  std::istringstream words(core::environment("SSH_CONNECTION").value_or(""));
+  std::string port;
+  words >> connection.client_address >> port >> connection.server_address;
+  return connection;
+}
 
 std::string own_address_towards(const std::string& address) {
   addrinfo hints{};

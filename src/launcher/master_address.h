@@ -13,6 +13,13 @@ namespace deepspeed::launcher {
 /// interfaces. 127.0.0.1 where no host has any other. Pure.
 std::string choose_master_address(const std::vector<Hello>& hellos);
 
+/// Both ends of the ssh connection that this process stands behind; empty without one.
+struct SshConnection {
+  std::string client_address;
+  std::string server_address;
+};
+SshConnection ssh_connection();
+
 /// The address from which packets to `address`, or to a name, leave this host; empty where no way leads there.
 std::string own_address_towards(const std::string& address);
 

@@ -29,19 +29,6 @@ void append_rank(std::vector<std::string>& command, const MpirunLaunch& launch) 
   append(command, launch.deepspeed_arguments);
 }
 
-std::string name_of(core::LogLevel level) {
-  switch (level) {
-    case core::LogLevel::kDebug:
-      return "debug";
-    case core::LogLevel::kInfo:
-      return "info";
-    case core::LogLevel::kWarning:
-      return "warning";
-    default:
-      return "error";
-  }
-}
-
 }  // namespace
 
 std::vector<std::string> open_mpi_command(const MpirunLaunch& launch) {
@@ -75,7 +62,7 @@ std::vector<std::string> task_arguments(const Options& options) {
   if (!options.bind_core_list.empty()) append(words, {"--bind_core_list", options.bind_core_list});
   if (!options.rank_log_folder.empty()) append(words, {"--enable_each_rank_log", options.rank_log_folder});
   add_if(options.save_pid, "--save_pid");
-  append(words, {"--log_level", name_of(options.log_level), "--", options.script});
+  append(words, {"--log_level", core::name_of(options.log_level), "--", options.script});
   append(words, options.script_arguments);
   return words;
 }

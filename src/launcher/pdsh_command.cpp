@@ -2,6 +2,7 @@
 #include "launcher/pdsh_command.h"
 
 #include "deepspeed/error.h"
+#include "launcher/environment_values.h"
 #include "launcher/ssh_command.h"
 
 namespace deepspeed::launcher {
@@ -34,8 +35,8 @@ std::vector<std::string> pdsh_command(const PdshLaunch& launch) {
 }
 
 Environment pdsh_variables(const Environment& environment, const std::string& ssh_port) {
-  const auto own = environment.find("PDSH_SSH_ARGS_APPEND");
-  std::string words = own == environment.end() || own->second.empty() ? "" : own->second + " ";
+  std::string words = variable(environment, "PDSH_SSH_ARGS_APPEND");
+  if (!words.empty()) words += " ";
   words += "-oBatchMode=yes";
   if (!ssh_port.empty()) words += " -p" + ssh_port;
   return {{"PDSH_RCMD_TYPE", "ssh"}, {"PDSH_SSH_ARGS_APPEND", words}};

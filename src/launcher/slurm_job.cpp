@@ -1,10 +1,10 @@
 // Which of Slurm's variables count where.
 #include "launcher/slurm_job.h"
 
-#include <charconv>
 #include <numeric>
 
 #include "deepspeed/error.h"
+#include "launcher/environment_values.h"
 #include "launcher/slurm_lists.h"
 
 namespace deepspeed::launcher {
@@ -16,18 +16,8 @@ constexpr int64_t kFirstSpecialStep = 0xfffffff0;
 constexpr int64_t kFirstPort = 20000;
 constexpr int64_t kNumPorts = 10000;
 
-std::string variable(const Environment& environment, const std::string& name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? "" : found->second;
-}
-
 int64_t number(const Environment& environment, const std::string& name) {
-  const std::string text = variable(environment, name);
-  int64_t value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DS_CHECK(error == std::errc() && stop == text.data() + text.size() && value >= 0, ValueError, "[launcher] ", name,
-           ": got \"", text, "\", expected a number, as Slurm sets it.");
-  return value;
+  return variable_number(environment, name, "Slurm");
 }
 
 // One task a host where nobody has asked for tasks.

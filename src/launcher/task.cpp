@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "deepspeed/error.h"
+#include "launcher/environment_values.h"
 #include "launcher/slurm_job.h"
 
 namespace deepspeed::launcher {
@@ -25,16 +25,6 @@ constexpr std::array<MpiNames, 3> kMpiNames = {{
     {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},  // MPICH, Intel MPI
 }};
 
-int number(const Environment& environment, const char* name) {
-  const auto found = environment.find(name);
-  const std::string text = found == environment.end() ? "" : found->second;
-  int value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DS_CHECK(error == std::errc() && stop == text.data() + text.size() && value >= 0, ValueError, "[launcher] ", name,
-           ": got \"", text, "\", expected a number, as srun and mpirun set it.");
-  return value;
-}
-
 void check(const Task& task) {
   DS_CHECK(task.rank < task.num_tasks && task.local_rank < task.local_size && task.local_size <= task.num_tasks,
            ValueError, "[launcher] the variables of ", task.started_by, " do not fit each other: rank ", task.rank,
@@ -48,20 +38,22 @@ bool has_all(const Environment& environment, const MpiNames& names) {
 }
 
 Task mpi_task(const Environment& environment, const MpiNames& names) {
+  const auto number = [&](const char* name) { return static_cast<int>(variable_number(environment, name, "mpirun")); };
   return {.started_by = "mpirun",
-          .rank = number(environment, names.rank),
-          .num_tasks = number(environment, names.size),
-          .local_rank = number(environment, names.local_rank),
-          .local_size = number(environment, names.local_size)};
+          .rank = number(names.rank),
+          .num_tasks = number(names.size),
+          .local_rank = number(names.local_rank),
+          .local_size = number(names.local_size)};
 }
 
 Task slurm_task(const Environment& environment) {
+  const auto number = [&](const char* name) { return static_cast<int>(variable_number(environment, name, "srun")); };
   const auto hosts = find_slurm_job(environment)->hosts;
   Task task{.started_by = "srun",
-            .rank = number(environment, "SLURM_PROCID"),
-            .num_tasks = number(environment, "SLURM_STEP_NUM_TASKS"),
-            .local_rank = number(environment, "SLURM_LOCALID"),
-            .host_index = number(environment, "SLURM_NODEID")};
+            .rank = number("SLURM_PROCID"),
+            .num_tasks = number("SLURM_STEP_NUM_TASKS"),
+            .local_rank = number("SLURM_LOCALID"),
+            .host_index = number("SLURM_NODEID")};
   const auto num_hosts = static_cast<int>(hosts.size());
   DS_CHECK(task.host_index < num_hosts, ValueError, "[launcher] SLURM_NODEID=", task.host_index, ", but the step has ",
            num_hosts, " hosts. Set it as Slurm does.");

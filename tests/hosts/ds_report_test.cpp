@@ -28,7 +28,7 @@ TEST(DsReport, OneHostIsATableOfFacts) {
   EXPECT_THAT(text, HasSubstr("torch              2.13.0\n"));
   EXPECT_THAT(text, HasSubstr("GPUs               2 x H100\n"));
   EXPECT_THAT(text, HasSubstr("CPU kernels for    AVX-512, AVX2\n"));
-  EXPECT_THAT(text, HasSubstr("CUDA optimizers    built\n"));
+  EXPECT_THAT(text, HasSubstr("CUDA optimizers    built, not used yet\n"));
   EXPECT_THAT(text, Not(HasSubstr("warning")));
 }
 

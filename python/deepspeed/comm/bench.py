@@ -61,8 +61,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ds_bench",
         parents=[launch_parser()],
-        description="Measures collectives between ranks: latency, algorithm bandwidth (bytes over time) and bus bandwidth "
-        "(what each rank's link carries, which compares between operations and numbers of ranks), as a table and a picture.",
+        description="Measures collectives between ranks: latency, algorithm bandwidth (bytes over time) and bus "
+        "bandwidth (what each rank's link carries, which compares between operations and numbers of ranks), as a table "
+        "and a picture.",
         epilog="examples: ds_bench --num_gpus 2    ds_bench -H hostfile.txt --all_reduce --maxsize 28 --svg net.svg",
         allow_abbrev=False,
     )
@@ -73,7 +74,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     how.add_argument("--minsize", type=int, default=10, metavar="P", help="the least size is 2^P bytes (10)")
     how.add_argument("--maxsize", type=int, default=26, metavar="P", help="the greatest size is 2^P bytes (26: 64 MiB)")
     how.add_argument("--step", type=int, default=2, metavar="P", help="each size is 2^P times the one before (2)")
-    how.add_argument("--trials", type=int, default=5, help="calls that are counted, a size (5; at least 20 up to 1 MiB)")
+    how.add_argument("--trials", type=int, default=5, help="calls that are counted (5; at least 20 up to 1 MiB)")
     how.add_argument("--warmups", type=int, default=2, help="calls before them that are not (2)")
     how.add_argument("--dtype", choices=_DTYPES, default="float32")
     how.add_argument("--backend", help="of torch.distributed; without it nccl on GPUs and shm on CPUs")
@@ -83,7 +84,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     show.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there for programs, unrounded")
     arguments = parser.parse_args(words)
     if not 0 <= arguments.minsize <= arguments.maxsize <= 40:
-        parser.error(f"--minsize {arguments.minsize} --maxsize {arguments.maxsize}: expected 0 <= minsize <= maxsize <= 40")
+        got = f"--minsize {arguments.minsize} --maxsize {arguments.maxsize}"
+        parser.error(f"{got}: expected 0 <= minsize <= maxsize <= 40")
     for name in ("step", "trials"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name} {getattr(arguments, name)}: expected at least 1")
@@ -163,8 +165,8 @@ def for_programs(figures: list[Figure], title: str, wrong: list[str]) -> dict[st
 
 
 class Call:
-    """One operation on tensors of its own. In sums each element is 1 on one rank and 0 on the others, so that a part that
-    is missing or counted twice shows in every type; elsewhere a rank's elements name it."""
+    """One operation on tensors of its own. In sums each element is 1 on one rank and 0 on the others, so that a part
+    that is missing or counted twice shows in every type; elsewhere a rank's elements name it."""
 
     def __init__(self, operation: str, num_bytes: int, dtype: Any, device: Any) -> None:
         import torch

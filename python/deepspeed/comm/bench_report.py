@@ -108,7 +108,8 @@ def picture(figures: list[Figure], unit: str, title: str) -> str:
     ]
     for value in x_axis.ticks():
         x = x_axis.place(value)
-        parts += [_line(x, _TOP, x, _HEIGHT - _BOTTOM), _text(x, _HEIGHT - _BOTTOM + 18, readable_bytes(int(value)), "middle")]
+        below = _text(x, _HEIGHT - _BOTTOM + 18, readable_bytes(int(value)), "middle")
+        parts += [_line(x, _TOP, x, _HEIGHT - _BOTTOM), below]
     for value in y_axis.ticks():
         y = y_axis.place(value)
         parts += [_line(_LEFT, y, _WIDTH - _RIGHT, y), _text(_LEFT - 8, y + 4, f"{value:g}", "end")]
