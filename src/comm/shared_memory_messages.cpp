@@ -35,7 +35,8 @@ SharedMemoryBackend::WorkPtr SharedMemoryBackend::send(Tensors& tensors, int pee
                                       .line = concat("send to rank ", peer),
                                       .pending = nullptr,
                                       .outputs = {},
-                                      .copies = {}};
+                                      .copies = {},
+                                      .timeout = timeout_};
   const auto exchange = this->exchange();
   launched.pending = exchange->send({.peer = peer,
                                      .tag = static_cast<uint64_t>(tag),
@@ -65,7 +66,7 @@ SharedMemoryBackend::WorkPtr SharedMemoryBackend::receive(Tensors& tensors, int 
       .pending = nullptr,
       .outputs = tensors,
       .copies = plain.take_copies(),
-      .timeout = timeout_};  // nobody is missed where anyone may send
+      .timeout = timeout_};
   const auto exchange = this->exchange();
   launched.pending = exchange->receive({.peer = peer,
                                         .tag = static_cast<uint64_t>(tag),

@@ -1,12 +1,15 @@
 // Copies in vectors, for every instruction set in simd_targets.h.
 #include "kernels/copy_kernels.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "kernels/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/copy_cpu.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -33,6 +36,29 @@ void copy_bytes(void* to, const void* from, int64_t bytes) {
   if (i < bytes) std::memcpy(target + i, source + i, static_cast<size_t>(bytes - i));
 }
 
+void stream_bytes(void* to, const void* from, int64_t bytes) {
+  const hn::ScalableTag<uint8_t> d;
+  const auto step = static_cast<int64_t>(hn::Lanes(d));
+  auto* const target = static_cast<uint8_t*>(to);
+  const auto* const source = static_cast<const uint8_t*>(from);
+  const auto misaligned = static_cast<int64_t>(reinterpret_cast<uintptr_t>(target) % static_cast<uintptr_t>(step));
+  const int64_t head = std::min(bytes, misaligned == 0 ? 0 : step - misaligned);
+  if (head > 0) std::memcpy(target, source, static_cast<size_t>(head));
+  int64_t i = head;
+  for (; i + 4 * step <= bytes; i += 4 * step) {
+    const auto a = hn::LoadU(d, source + i);
+    const auto b = hn::LoadU(d, source + i + step);
+    const auto c = hn::LoadU(d, source + i + 2 * step);
+    const auto e = hn::LoadU(d, source + i + 3 * step);
+    hn::Stream(a, d, target + i);
+    hn::Stream(b, d, target + i + step);
+    hn::Stream(c, d, target + i + 2 * step);
+    hn::Stream(e, d, target + i + 3 * step);
+  }
+  hwy::FlushStream();
+  if (i < bytes) std::memcpy(target + i, source + i, static_cast<size_t>(bytes - i));
+}
+
 }  // namespace deepspeed::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -41,6 +67,9 @@ namespace deepspeed::kernels {
 
 HWY_EXPORT(copy_bytes);
 void copy_bytes(void* to, const void* from, int64_t bytes) { HWY_DYNAMIC_DISPATCH(copy_bytes)(to, from, bytes); }
+
+HWY_EXPORT(stream_bytes);
+void stream_bytes(void* to, const void* from, int64_t bytes) { HWY_DYNAMIC_DISPATCH(stream_bytes)(to, from, bytes); }
 
 }  // namespace deepspeed::kernels
 #endif

@@ -1,10 +1,14 @@
 // Rank sums in vectors. Two ranks need one pass; more of them add into a block that stays in the L1 cache.
 #include "kernels/rank_sum_kernels.h"
 
+#include <cstdint>
+#include <type_traits>
+
 #include "kernels/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/rank_sum_cpu.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -18,7 +22,8 @@ constexpr int64_t kBlockNumel = 2048;  // floats that stay in the L1 cache betwe
 template <class Own, class Wire>
 class RankSum {
  public:
-  explicit RankSum(const RankSumArgs& args) : args_(args), scale_(static_cast<float>(args.scale)) {}
+  explicit RankSum(const RankSumArgs& args)
+      : args_(args), scale_(static_cast<float>(args.scale)), streams_(args.streams && is_aligned(args.result)) {}
 
   HWY_INLINE void add(int64_t begin, int64_t numel) const {
     const size_t ranks = args_.parts.size();
@@ -57,7 +62,14 @@ class RankSum {
  private:
   template <class D>
   HWY_INLINE void store_scaled(D d, hn::Vec<D> sum, Own* to) const {
-    store_float(d, hn::Mul(sum, hn::Set(d, scale_)), to);
+    const auto scaled = hn::Mul(sum, hn::Set(d, scale_));
+    if constexpr (std::is_same_v<Own, float> && hn::MaxLanes(D()) * sizeof(float) >= 16) {
+      if (streams_) return hn::Stream(scaled, d, to);
+    }
+    store_float(d, scaled, to);
+  }
+  static bool is_aligned(const void* result) {
+    return reinterpret_cast<uintptr_t>(result) % hn::Lanes(hn::ScalableTag<uint8_t>()) == 0;
   }
   template <class Body>
   HWY_INLINE void with_part(size_t rank, int64_t begin, const Body& body) const {
@@ -76,6 +88,7 @@ class RankSum {
 
   const RankSumArgs& args_;
   const float scale_;
+  const bool streams_;
 };
 
 void rank_sum(const RankSumArgs& args) {
@@ -85,6 +98,7 @@ void rank_sum(const RankSumArgs& args) {
       for (int64_t begin = 0; begin < args.numel; begin += kBlockNumel) {
         sum.add(begin, HWY_MIN(kBlockNumel, args.numel - begin));
       }
+      if (args.streams) hwy::FlushStream();
     });
   });
 }

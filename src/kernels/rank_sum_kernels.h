@@ -16,6 +16,7 @@ struct RankSumArgs {
   void* result = nullptr;  ///< may be parts[own_rank]
   int64_t numel = 0;
   double scale = 1.0;
+  bool streams = false;  ///< the result goes past the caches, for one that is large, elsewhere, and not read soon
 };
 
 /// result[i] = (part 0 [i] + part 1 [i] + ...) * scale, in float32, rounded once; float64 goes with float64 only, and

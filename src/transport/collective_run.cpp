@@ -9,6 +9,20 @@
 #include "transport/combine.h"
 
 namespace deepspeed::transport {
+namespace {
+
+// Longer results do not stay in the caches until they are read.
+constexpr int64_t kBeyondCaches = int64_t{16} << 20;
+
+void copy_past_cache_if_large(std::byte* to, const std::byte* from, int64_t bytes, int64_t whole) {
+  if (whole > kBeyondCaches) {
+    kernels::stream_bytes(to, from, bytes);
+  } else {
+    kernels::copy_bytes(to, from, bytes);
+  }
+}
+
+}  // namespace
 
 CollectiveRun::CollectiveRun(HostGroup& group, Outbox& outbox)
     : group_(group), outbox_(outbox), peers_(static_cast<size_t>(group.size())), parts_(peers_.size()) {}
@@ -61,6 +75,7 @@ bool CollectiveRun::send_chunk(const std::vector<Sending>& sendings, SendCursor&
       if (begin >= source.numel) continue;
       const int64_t numel = std::min(length, source.numel - begin);
       if (!outbox_.post(number_, kind, sending, source, begin, numel)) return moved;
+      keep_chunk(sending, source, begin, numel);
       moved = true;
     }
     for (const Source& source : sending.sources) any_left |= begin + length < source.numel;
@@ -70,6 +85,13 @@ bool CollectiveRun::send_chunk(const std::vector<Sending>& sendings, SendCursor&
     if (moved) return true;
   }
   return moved;
+}
+
+void CollectiveRun::keep_chunk(const Sending& sending, const Source& source, int64_t begin, int64_t numel) const {
+  if (source.kept_at == nullptr) return;
+  const int64_t width = element_bytes(sending.element);
+  copy_past_cache_if_large(source.kept_at + begin * width, source.data + begin * width, numel * width,
+                           source.numel * width);
 }
 
 bool CollectiveRun::is_folded(int fold, int64_t chunk) const {
@@ -136,7 +158,8 @@ void CollectiveRun::copy_arrival(int peer, const Descriptor& descriptor) {
   DS_CHECK(state.arrival < arrivals.size() && state.arrived_bytes + descriptor.bytes <= arrivals[state.arrival].bytes,
            CommError, "rank ", peer, " sent more than expected in: ", operation_->line);
   const Arrival& arrival = arrivals[state.arrival];
-  kernels::copy_bytes(arrival.to + state.arrived_bytes, group_.data_of(peer, descriptor), descriptor.bytes);
+  copy_past_cache_if_large(arrival.to + state.arrived_bytes, group_.data_of(peer, descriptor), descriptor.bytes,
+                           arrival.bytes);
   state.arrived_bytes += descriptor.bytes;
   if (state.arrived_bytes == arrival.bytes) {
     ++state.arrival;
@@ -170,7 +193,8 @@ bool CollectiveRun::fold_chunk() {
            .element = fold.element,
            .wire = fold.wire,
            .reduction = fold.reduction,
-           .scale = fold.scale});
+           .scale = fold.scale,
+           .streams = fold.result != fold.own && fold.numel * element_bytes(fold.element) > kBeyondCaches});
   for (int peer = 0; peer < group_.size(); ++peer) {
     if (peer != group_.rank()) pop(peer);
   }

@@ -47,6 +47,7 @@ class CollectiveRun {
   void copy_locally() const;
   int64_t chunk_numel(Element wire) const;
   bool send_chunk(const std::vector<Sending>& sendings, SendCursor& cursor, Kind kind);
+  void keep_chunk(const Sending& sending, const Source& source, int64_t begin, int64_t numel) const;
   bool is_folded(int fold, int64_t chunk) const;
   bool has_left(int sending, int64_t chunk) const;
   const Descriptor* head(int peer) const;

@@ -86,8 +86,14 @@ Operation plan_all_gather(Place place, std::span<const GatherLane> lanes) {
   Operation operation = empty_operation(place);
   for (const GatherLane& lane : lanes) {
     if (lane.bytes == 0) continue;
-    keep_own(operation, lane.own, lane.places[place.rank], lane.bytes);
-    operation.copies.push_back(to_everyone(lane.own, lane.bytes, Element::kUInt8));
+    std::byte* const own_place = lane.places[place.rank];
+    if (place.size == 1) {
+      keep_own(operation, lane.own, own_place, lane.bytes);
+      continue;
+    }
+    Sending sending = to_everyone(lane.own, lane.bytes, Element::kUInt8);
+    if (own_place != lane.own) sending.sources[0].kept_at = own_place;
+    operation.copies.push_back(std::move(sending));
     for (const int peer : peers_of(place)) operation.arrivals[peer].push_back({lane.places[peer], lane.bytes});
   }
   return operation;

@@ -167,7 +167,8 @@ void combine(const Combination& c) {
                        .wire_dtype = *wire,
                        .result = c.result,
                        .numel = c.numel,
-                       .scale = c.scale});
+                       .scale = c.scale,
+                       .streams = c.streams});
     return;
   }
   DS_INTERNAL_CHECK(c.element == c.wire, "parts of type ", element_name(c.wire), " for a ",

@@ -18,6 +18,7 @@ struct Combination {
   Element wire = Element::kFloat32;
   Reduction reduction = Reduction::kSum;
   double scale = 1.0;
+  bool streams = false;  ///< the result goes past the caches where the kernel can (RankSumArgs)
 };
 
 /// From rank 0 up, in the element's own type, 16-bit floats in float32; then scaled (but integers, which only go with

@@ -19,9 +19,6 @@ constexpr auto kSleep = std::chrono::milliseconds(50);
 // Longer times than this are for ever: a clock's nanoseconds have no room for the longest that callers may name.
 constexpr auto kForEver = std::chrono::hours(24 * 365 * 100);
 
-// What moves at once, in the launching thread.
-constexpr int64_t kSmallBytes = 32 * 1024;
-
 void pause_briefly() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -38,13 +35,23 @@ int64_t bytes_sent(const std::vector<Sending>& sendings) {
   return bytes;
 }
 
+size_t pieces_sent(const std::vector<Sending>& sendings) {
+  size_t pieces = 0;
+  for (const Sending& sending : sendings) pieces += sending.sources.size();
+  return pieces;
+}
+
+/// In bytes, and in pieces, all of which must fit a queue beside those of the operation before.
 bool is_small(const Operation& operation) {
   int64_t bytes = bytes_sent(operation.contributions) + bytes_sent(operation.copies);
+  size_t pieces = pieces_sent(operation.contributions) + pieces_sent(operation.copies) + operation.folds.size();
   for (const auto& arrivals : operation.arrivals) {
     for (const Arrival& arrival : arrivals) bytes += arrival.bytes;
+    pieces += arrivals.size();
   }
+  for (const Fold& fold : operation.folds) bytes += fold.numel * element_bytes(fold.wire);
   for (const LocalCopy& copy : operation.local_copies) bytes += copy.bytes;
-  return bytes <= kSmallBytes;
+  return bytes <= kSmallBytes && pieces <= Queue::kEntries / 4;
 }
 
 }  // namespace
@@ -148,7 +155,7 @@ void Exchange::wake_worker() {
 }
 
 /// Sends small things without a change of threads. What then is left to do is to receive: that can wait until somebody
-/// waits for it, since nobody else needs it.
+/// waits for it, since nobody else needs it: small things are never read in place.
 void Exchange::advance_at_once() {
   std::vector<Finished> finished;
   bool is_released = false;
@@ -253,7 +260,10 @@ void Exchange::drive(const Until& until, bool spins) {
 bool Exchange::step(std::vector<Finished>& finished) {
   bool moved = begin_next();
   if (running_) {
-    moved |= run_.advance();
+    if (run_.advance()) {
+      moved = true;
+      run_moved_at_ = Clock::now();
+    }
     if (run_.is_done()) {
       Handle pending = std::move(running_->pending);
       running_.reset();  // lets the buffers go
@@ -291,6 +301,7 @@ bool Exchange::begin_next() {
   }
   group_->follow_notices();
   run_.begin(next_number_++, running_->operation);
+  run_moved_at_ = Clock::now();
   return true;
 }
 
@@ -301,8 +312,9 @@ bool Exchange::is_idle() {
 
 bool Exchange::waits_for(int peer) { return (running_ && run_.waits_for(peer)) || messages_.waits_for(peer); }
 
-/// Why nothing more is to be expected of `peer`, after nothing has moved for so long; empty: something is.
-std::string Exchange::why_gone(int peer, Clock::duration blocked) const {
+/// Why nothing more is to be expected of `peer`; empty: something is.
+std::string Exchange::why_gone(int peer) const {
+  const auto now = Clock::now();
   const Control& control = group_->control(peer);
   switch (control.presence.load(std::memory_order_acquire)) {
     case Presence::kFailed:
@@ -312,19 +324,19 @@ std::string Exchange::why_gone(int peer, Clock::duration blocked) const {
     case Presence::kThere:
       break;
   }
-  if (blocked > kSleep && !group_->is_alive(peer)) return concat("rank ", peer, " has ended");
-  if (blocked > timeout_) return concat("rank ", peer, " did not come within ", timeout_.count(), " s");
+  if (now - moved_at_ > kSleep && !group_->is_alive(peer)) return concat("rank ", peer, " has ended");
+  const bool is_late = running_ && run_.waits_for(peer) && now - run_moved_at_ > timeout_;
+  if (is_late) return concat("rank ", peer, " did not come within ", timeout_.count(), " s");
   return "";
 }
 
 /// Under drive_mutex_, where nothing can be moved: breaks off if that is because a rank is gone, or, for a receive from
 /// anyone, because all are. Whether anything has changed.
 bool Exchange::look_after_peers(std::vector<Finished>& finished) {
-  const auto blocked = Clock::now() - moved_at_;
   int num_gone = 0;
   for (int peer = 0; peer < group_->size(); ++peer) {
     if (peer == group_->rank() || broken_ || !(waits_for(peer) || messages_.waits_for_anyone())) continue;
-    const std::string reason = why_gone(peer, blocked);
+    const std::string reason = why_gone(peer);
     if (reason.empty()) continue;
     ++num_gone;
     if (!waits_for(peer) && num_gone < group_->size() - 1) continue;

@@ -35,7 +35,8 @@ namespace deepspeed::transport {
 class Exchange {
  public:
   struct Options {
-    std::chrono::seconds timeout{600};  ///< for a rank that does not come; throws CommError. The greatest: for ever
+    std::chrono::seconds timeout{600};  ///< for a rank that does not come to an operation; throws CommError. The
+                                        ///< greatest: for ever. Who waits for a message bounds that himself (wait_for)
   };
 
   /// Collective; throws as HostGroup.
@@ -85,7 +86,7 @@ class Exchange {
   bool step(std::vector<Finished>& finished);
   bool step_or_break(std::vector<Finished>& finished);
   bool begin_next();
-  std::string why_gone(int peer, Clock::duration blocked) const;
+  std::string why_gone(int peer) const;
   bool look_after_peers(std::vector<Finished>& finished);
   bool waits_for(int peer);
   bool is_idle();
@@ -105,7 +106,8 @@ class Exchange {
   Messages messages_;
   std::optional<Launched> running_;
   uint64_t next_number_ = 0;
-  Clock::time_point moved_at_ = Clock::now();  // whoever drove
+  Clock::time_point moved_at_ = Clock::now();      // anything, whoever drove
+  Clock::time_point run_moved_at_ = Clock::now();  // the running operation
   // ---
   std::mutex mutex_;  // guards the next ones
   std::unique_ptr<std::condition_variable> changed_ = std::make_unique<std::condition_variable>();

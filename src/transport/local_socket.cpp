@@ -109,6 +109,9 @@ std::optional<Packet> LocalSocket::receive(std::span<std::byte> into, Clock::tim
   do bytes = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
   while (bytes < 0 && errno == EINTR);
   DS_CHECK(bytes >= 0, CommError, "[transport.local_socket] receiving from another rank: ", std::strerror(errno));
+  DS_CHECK((message.msg_flags & MSG_CTRUNC) == 0, CommError,
+           "[transport.local_socket] this process has no file descriptor left for what another rank hands over. Raise "
+           "the limit before the start: ulimit -n 65536");
   Packet packet{.bytes = static_cast<size_t>(bytes), .file = {}};
   if (const cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr && header->cmsg_type == SCM_RIGHTS) {
     int file = -1;

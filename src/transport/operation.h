@@ -19,6 +19,8 @@ struct Source {
   int peer = kEveryone;  ///< to whom
   const std::byte* data = nullptr;
   int64_t numel = 0;
+  /// This rank's own place for them, too: each chunk is copied there while the caches have it. Null: none.
+  std::byte* kept_at = nullptr;
 };
 
 /// Sources that leave together, a chunk of each in turn.

@@ -89,7 +89,8 @@ bool Outbox::post(uint64_t number, Kind kind, const Sending& sending, const Sour
   const std::byte* const from = source.data + begin * element_bytes(sending.element);
   const int64_t bytes = numel * element_bytes(sending.wire);
   Descriptor descriptor{.operation = number, .bytes = static_cast<uint32_t>(bytes), .kind = kind};
-  if (sending.wire == sending.element && !sending.is_overwritten) {
+  const bool is_small = source.numel * element_bytes(sending.wire) <= kSmallBytes;
+  if (sending.wire == sending.element && !sending.is_overwritten && !is_small) {
     const SharedBlocks::Position position = blocks_.find(from, bytes);
     if (position.number != 0) {
       descriptor.block = position.number;

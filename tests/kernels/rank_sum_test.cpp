@@ -50,6 +50,15 @@ void expect_equal_to_reference(Dtype own, Dtype wire, int ranks, int own_rank, i
                    .numel = numel,
                    .scale = 0.3};
   rank_sum_reference(args);
+  std::vector<std::byte> room(expected.size() + 128);
+  std::byte* const aligned = room.data() + (64 - reinterpret_cast<uintptr_t>(room.data()) % 64);
+  args.streams = true;
+  for (std::byte* const result : {aligned, aligned + core::dtype_bytes(own)}) {  // as vectors want it, and not
+    args.result = result;
+    rank_sum(args);
+    EXPECT_EQ(std::memcmp(result, expected.data(), expected.size()), 0) << "streamed";
+  }
+  args.streams = false;
   args.result = parts[own_rank].data();  // in place
   rank_sum(args);
   EXPECT_EQ(parts[own_rank], expected) << core::dtype_name(own) << " from " << core::dtype_name(wire) << ", " << ranks
@@ -76,15 +85,17 @@ TEST(RankSum, RefusesFloat64WithAnotherType) {
   EXPECT_THROW(rank_sum({.parts = parts, .own_dtype = Dtype::kFloat64, .result = &own, .numel = 1}), NotSupported);
 }
 
-TEST(CopyBytes, CopiesEveryLengthAtEveryAlignmentAndNothingElse) {
+class CopyTest : public ::testing::TestWithParam<void (*)(void*, const void*, int64_t)> {};
+
+TEST_P(CopyTest, CopiesEveryLengthAtEveryAlignmentAndNothingElse) {
   std::mt19937 random(3);
   std::vector<uint8_t> source(1000);
   for (uint8_t& byte : source) byte = static_cast<uint8_t>(random());
   for (const int64_t bytes : {0, 1, 31, 64, 255, 256, 257, 900}) {
     for (const int64_t from : {0, 1, 33}) {
-      for (const int64_t to : {0, 7}) {
+      for (const int64_t to : {0, 7, 64}) {
         std::vector<uint8_t> target(1000, 0xEE);
-        copy_bytes(target.data() + to, source.data() + from, bytes);
+        GetParam()(target.data() + to, source.data() + from, bytes);
         std::vector<uint8_t> expected(1000, 0xEE);
         std::memcpy(expected.data() + to, source.data() + from, static_cast<size_t>(bytes));
         ASSERT_EQ(target, expected) << bytes << " from " << from << " to " << to;
@@ -92,6 +103,8 @@ TEST(CopyBytes, CopiesEveryLengthAtEveryAlignmentAndNothingElse) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(CachedAndStreamed, CopyTest, ::testing::Values(&copy_bytes, &stream_bytes));
 
 }  // namespace
 }  // namespace deepspeed::kernels

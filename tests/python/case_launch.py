@@ -44,9 +44,19 @@ def _results_of(file: Path, launch: tuple[str, ...], packages: Path | None = Non
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
         except subprocess.TimeoutExpired as late:
-            return [dict.fromkeys(_names(file), str(late))]
+            said = [each.decode(errors="replace") for each in (late.output, late.stderr) if isinstance(each, bytes)]
+            return _without_results(file, Path(folder), str(late), *said)
         files = sorted(Path(folder).glob("rank*.json"))
         ranks = int(launch[launch.index("--num_gpus") + 1]) if "--num_gpus" in launch else 2
         if len(files) != ranks:
-            return [dict.fromkeys(_names(file), f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}")]
+            return _without_results(file, Path(folder), done.stdout, done.stderr)
         return [json.loads(each.read_text()) for each in files]
+
+
+def _without_results(file: Path, folder: Path, *texts: str) -> list[dict[str, str]]:
+    """Some rank wrote no outcomes: for all cases what the launch said, and what failed on ranks that did."""
+    parts = [text[-4000:] for text in texts]
+    for each in sorted(folder.glob("rank*.json")):
+        failed = {name: became for name, became in json.loads(each.read_text()).items() if became != "ok"}
+        parts += [f"{each.stem}: {name}: {became}" for name, became in failed.items()]
+    return [dict.fromkeys(_names(file), "\n".join(parts))]

@@ -6,7 +6,9 @@ writes {case: "ok" or a traceback} of each rank to the folder given as argument.
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -20,6 +22,7 @@ import deepspeed
 from deepspeed import comm as dist
 
 FOLDER = Path(sys.argv[-1])
+HANGS_AFTER = 380.0  # seconds; before case_launch.py loses its patience, so that a hang shows where it is
 
 
 class Net(nn.Module):
@@ -120,6 +123,7 @@ def message(action: Callable[[], Any], kind: type[BaseException]) -> str:
 
 
 def run_cases(names: dict[str, Any]) -> None:
+    faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
     deepspeed.init_distributed()
     results = {}
     for name, case in list(names.items()):
@@ -132,3 +136,7 @@ def run_cases(names: dict[str, Any]) -> None:
             results[name] = traceback.format_exc()
             break  # the ranks may have parted
     (FOLDER / f"rank{dist.get_rank()}.json").write_text(json.dumps(results))
+    if any(became != "ok" for became in results.values()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # so that the launcher ends the others, which may wait for this rank in their next case

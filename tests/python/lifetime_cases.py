@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import time
 from typing import Any
 
 import torch
@@ -49,6 +51,7 @@ class Wide(Net):
 def held() -> dict[str, int]:
     """What this process has of everything that can leak."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # else it is chance how much freed memory the allocator keeps
     objects = gc.get_objects()
     world = torch.distributed.distributed_c10d._world
     return {
@@ -80,11 +83,23 @@ def attributes_of(model: nn.Module) -> dict[str, list[str]]:
     return {**found, **{name: sorted(vars(parameter)) for name, parameter in model.named_parameters()}}
 
 
+def held_at_rest(early: dict[str, int]) -> dict[str, int]:
+    """What is held once threads that end by themselves have: the watch over long waits, on a busy machine, has a
+    connection of its own for a moment."""
+    late = held()
+    for _ in range(20):
+        if all(late[what] == early[what] for what in ("files", "threads")):
+            break
+        time.sleep(0.1)
+        late = held()
+    return late
+
+
 def assert_flat(early: dict[str, int], late: dict[str, int]) -> None:
     for what in ("tensors", "files", "threads", "groups"):
         assert late[what] == early[what], (what, early, late)
     assert late["objects"] <= early["objects"] + 20, (early, late)
-    assert late["resident"] <= early["resident"] * 1.01, (early, late)
+    assert late["resident"] <= early["resident"] * 1.03, (early, late)
 
 
 def come_and_go(is_destroyed: bool) -> None:
@@ -105,7 +120,7 @@ def come_and_go(is_destroyed: bool) -> None:
         del engine, model
         if turn == EARLY - 1:
             early = held()
-    assert_flat(early, held())
+    assert_flat(early, held_at_rest(early))
     if is_destroyed:
         loss = kept(torch.zeros(2, 6, dtype=torch.long))
         loss.backward()
@@ -133,7 +148,7 @@ def case_models_built_under_init_leave_nothing() -> None:
         del engine, model
         if turn == EARLY - 1:
             early = held()
-    late = held()
+    late = held_at_rest(early)
     for what in ("tensors", "files", "threads", "groups"):
         assert late[what] == early[what], (what, early, late)
 

@@ -96,6 +96,24 @@ TEST_P(CollectivesTest, AllGatherCopiesEveryBlockToEveryRank) {
   });
 }
 
+// Results beyond the caches are written past them; on two ranks, since they are long.
+TEST(Collectives, LongResultsAreTheSame) {
+  const int64_t numel = (int64_t{17} << 20) / 4 + 3;
+  run_on_threads(2, [&](Exchange& exchange) {
+    const Place place = exchange.place();
+    std::vector<float> values(static_cast<size_t>(2 * numel));
+    for (int64_t i = 0; i < 2 * numel; ++i) values[i] = static_cast<float>(i % 1009 + place.rank);
+    std::vector<float> sum(static_cast<size_t>(numel));
+    ReduceScatterLane scattered{
+        .parts = {bytes_of(values), bytes_of(values) + numel * 4}, .result = bytes_of(sum), .numel = numel, .rule = {}};
+    run(exchange, plan_reduce_scatter(place, std::span(&scattered, 1)));
+    std::vector<float> all(static_cast<size_t>(2 * numel));
+    GatherLane gathered{.own = bytes_of(sum), .places = {bytes_of(all), bytes_of(all) + numel * 4}, .bytes = numel * 4};
+    run(exchange, plan_all_gather(place, std::span(&gathered, 1)));
+    for (int64_t i = 0; i < 2 * numel; ++i) ASSERT_EQ(all[i], static_cast<float>(2 * (i % 1009) + 1)) << i;
+  });
+}
+
 TEST_P(CollectivesTest, RootsSendAndReceive) {
   run_on_threads(GetParam(), [](Exchange& exchange) {
     const Place place = exchange.place();

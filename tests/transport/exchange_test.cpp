@@ -268,6 +268,40 @@ TEST(Exchange, ARankThatDoesNotComeIsAnErrorAfterTheTimeout) {
                  {.timeout = std::chrono::seconds(1)});
 }
 
+// Rank 0 launches and then waits for rank 1 elsewhere, as with two groups; rank 1 waits for its part.
+void expect_done_before_a_root_waits(const std::function<Operation(Exchange&, std::byte*)>& plan, int64_t bytes) {
+  std::atomic<bool> is_launched{false};
+  std::atomic<bool> is_done{false};
+  run_on_threads(2,
+                 [&](Exchange& exchange) {
+                   const std::shared_ptr<std::byte> block = exchange.allocate(bytes);
+                   if (exchange.place().rank == 1) is_launched.wait(false);
+                   const Exchange::Handle handle = exchange.launch(plan(exchange, block.get()));
+                   is_launched = true;
+                   is_launched.notify_all();
+                   if (exchange.place().rank == 0) is_done.wait(false);
+                   EXPECT_EQ(error_of(exchange, handle), "");
+                   if (exchange.place().rank == 1) is_done = true;
+                   is_done.notify_all();
+                 },
+                 {.timeout = std::chrono::seconds(5)});
+}
+
+TEST(Exchange, WhoOnlyAddsIsDrivenThoughItDoesNotWait) {
+  const int64_t numel = 1 << 20;  // twice what the staging area holds
+  expect_done_before_a_root_waits(
+      [&](Exchange& exchange, std::byte* values) { return plan_reduce(exchange.place(), 0, values, numel, {}); },
+      numel * 4);
+}
+
+TEST(Exchange, SmallThingsLeaveThoughTheirReaderDoesNotWait) {
+  for (const int64_t bytes : {int64_t{8}, kSmallBytes, kSmallBytes + 1}) {
+    expect_done_before_a_root_waits(
+        [&](Exchange& exchange, std::byte* values) { return plan_broadcast(exchange.place(), 1, values, bytes); },
+        bytes);
+  }
+}
+
 TEST(Exchange, FailEndsTheWaitsOfOtherThreadsAndRanks) {
   run_on_threads(2, [](Exchange& exchange) {
     if (exchange.place().rank == 1) {

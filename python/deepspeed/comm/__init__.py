@@ -55,17 +55,21 @@ def _translated(function: Callable[..., Any], name: str = "") -> Callable[..., A
     return call
 
 
+# torch 2.13 has new names for these, and warns at the old ones.
+_one_reduce_scatter = getattr(torch_dist, "reduce_scatter_single", torch_dist.reduce_scatter_tensor)
+_one_all_gather = getattr(torch_dist, "all_gather_single", torch_dist.all_gather_into_tensor)
+
 broadcast = _translated(torch_dist.broadcast)
 broadcast_object_list = _translated(torch_dist.broadcast_object_list)
 all_reduce = _translated(torch_dist.all_reduce)
 inference_all_reduce = _translated(torch_dist.all_reduce, "inference_all_reduce")
 reduce = _translated(torch_dist.reduce)
 reduce_scatter = _translated(torch_dist.reduce_scatter)
-reduce_scatter_tensor = _translated(torch_dist.reduce_scatter_tensor)
-reduce_scatter_fn = _translated(torch_dist.reduce_scatter_tensor, "reduce_scatter_fn")
+reduce_scatter_tensor = _translated(_one_reduce_scatter, "reduce_scatter_tensor")
+reduce_scatter_fn = _translated(_one_reduce_scatter, "reduce_scatter_fn")
 all_gather = _translated(torch_dist.all_gather)
-all_gather_into_tensor = _translated(torch_dist.all_gather_into_tensor)
-allgather_fn = _translated(torch_dist.all_gather_into_tensor, "allgather_fn")
+all_gather_into_tensor = _translated(_one_all_gather, "all_gather_into_tensor")
+allgather_fn = _translated(_one_all_gather, "allgather_fn")
 all_gather_object = _translated(torch_dist.all_gather_object)
 all_to_all = _translated(torch_dist.all_to_all)
 all_to_all_single = _translated(torch_dist.all_to_all_single)
@@ -130,7 +134,7 @@ def all_gather_coalesced(
     """Gathers `input_tensors[i]` of all ranks into `output_tensors[i]`, which is world size times as long."""
     _require_group("all_gather_coalesced")
     pairs = zip(output_tensors, input_tensors, strict=True)
-    works = [torch_dist.all_gather_into_tensor(out, part, group=group, async_op=True) for out, part in pairs]
+    works = [_one_all_gather(out, part, group=group, async_op=True) for out, part in pairs]
     return _finish(works, async_op)
 
 

@@ -210,17 +210,17 @@ class Call:
         return right
 
     def _all_gather(self) -> None:
-        import torch.distributed as dist
+        from deepspeed import comm
 
-        dist.all_gather_into_tensor(self._whole, self._own)
+        comm.all_gather_into_tensor(self._whole, self._own)
 
     def _all_gather_is_right(self) -> Any:
         return self._names_in_order(self._whole)
 
     def _reduce_scatter(self) -> None:
-        import torch.distributed as dist
+        from deepspeed import comm
 
-        dist.reduce_scatter_tensor(self._own, self._whole)
+        comm.reduce_scatter_tensor(self._own, self._whole)
 
     def _reduce_scatter_is_right(self) -> Any:
         return self._own.eq(1).all()

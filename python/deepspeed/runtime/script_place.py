@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 import threading
@@ -18,8 +19,9 @@ from deepspeed import _C
 # torch.distributed's blocking collectives. None of the first can end on a rank before all ranks are in it; the others
 # wait for the rank that has the values. Gathers to one rank and messages between two are in neither.
 _OF_ALL = frozenset({
-    "all_gather", "all_gather_coalesced", "all_gather_into_tensor", "all_reduce", "all_reduce_coalesced", "all_to_all",
-    "all_to_all_single", "barrier", "reduce_scatter", "reduce_scatter_tensor",
+    "all_gather", "all_gather_coalesced", "all_gather_into_tensor", "all_gather_single", "all_reduce",
+    "all_reduce_coalesced", "all_to_all", "all_to_all_single", "barrier", "reduce_scatter", "reduce_scatter_single",
+    "reduce_scatter_tensor",
 })  # fmt: skip
 _FROM_ONE = frozenset({"broadcast", "scatter"})
 _FILE = distributed_c10d.__file__
@@ -42,7 +44,18 @@ def watch() -> None:
         atexit.register(_C.stop_wait_watch)  # the watch's thread must not take the GIL of an interpreter that ends
     _watched = weakref.ref(world)
     thread = threading.get_ident()
-    _C.set_script_probe(world, lambda: _place_of(sys._current_frames().get(thread)))
+    _C.set_script_probe(world, lambda: _look(thread))
+
+
+def _look(thread: int) -> tuple[str, int, str]:
+    """Called on the watch's thread, where no finalizer of the script's objects may run: no collection meanwhile."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _place_of(sys._current_frames().get(thread))
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _place_of(frame: FrameType | None) -> tuple[str, int, str]:
