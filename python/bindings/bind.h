@@ -13,6 +13,7 @@ void bind_pretrained_files(pybind11::module_& module);
 void bind_script_probe(pybind11::module_& module);
 void bind_sharded_parameters(pybind11::module_& module);
 void bind_shared_memory_backend(pybind11::module_& module);
+void bind_step_alone(pybind11::module_& module);
 void bind_training_engine(pybind11::module_& module);
 
 }  // namespace deepspeed::bindings

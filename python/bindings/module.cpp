@@ -11,5 +11,6 @@ PYBIND11_MODULE(_C, module) {
   deepspeed::bindings::bind_script_probe(module);
   deepspeed::bindings::bind_sharded_parameters(module);
   deepspeed::bindings::bind_shared_memory_backend(module);
+  deepspeed::bindings::bind_step_alone(module);
   deepspeed::bindings::bind_training_engine(module);
 }

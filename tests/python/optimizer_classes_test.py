@@ -45,20 +45,36 @@ def test_a_step_alone_is_torchs(ours: Callable[..., Any], torchs: Callable[..., 
     torch.testing.assert_close(train(ours), train(torchs), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("decoupled", [True, False])
-def test_adam_in_one_pass_is_the_plain_one(decoupled: bool) -> None:
-    whole = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+KINDS: dict[str, Callable[[Any], Any]] = {
+    "adamw": lambda p: DeepSpeedCPUAdam(p, lr=0.1, weight_decay=0.1),
+    "adam": lambda p: DeepSpeedCPUAdam(p, lr=0.1, weight_decay=0.1, adamw_mode=False),
+    "adam without correction": lambda p: FusedAdam(p, lr=0.1, bias_correction=False),
+    "adagrad": lambda p: DeepSpeedCPUAdagrad(p, lr=0.1, weight_decay=0.1),
+    "lion": lambda p: DeepSpeedCPULion(p, lr=torch.tensor(0.1), betas=(0.8, 0.9), weight_decay=0.1),
+    "lamb": lambda p: FusedLamb(p, lr=0.1, weight_decay=0.1, max_coeff=3.0, eps_inside_sqrt=True),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kernel_steps_as_torch_does(kind: str, dtype: torch.dtype) -> None:
+    whole = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
     dense = torch.nn.Parameter(whole.clone())
-    columns = torch.nn.Parameter(whole.repeat_interleave(2, dim=1)[:, ::2])  # nothing of this is contiguous: plain
-    optimizers = [DeepSpeedCPUAdam([p], lr=0.1, weight_decay=0.1, adamw_mode=decoupled) for p in (dense, columns)]
+    columns = torch.nn.Parameter(whole.repeat_interleave(2, dim=1)[:, ::2])  # not contiguous: no kernel for it
+    optimizers = [KINDS[kind]([parameter]) for parameter in (dense, columns)]
+    tolerance = 1e-5 if dtype == torch.float32 else 4 * torch.finfo(dtype).eps
     for step in range(4):
+        gradient = torch.cos(whole * (step + 1))
         for parameter, optimizer in zip((dense, columns), optimizers, strict=True):
-            parameter.grad = torch.sin(parameter.detach() * (step + 1))
+            parameter.grad = gradient.clone() if parameter is dense else gradient.repeat_interleave(2, dim=1)[:, ::2]
             optimizer.step()
             assert optimizer.state[parameter]["step"] == step + 1
-    torch.testing.assert_close(dense.detach(), columns.detach(), rtol=1e-5, atol=1e-6)
-    for name in ("exp_avg", "exp_avg_sq"):
-        torch.testing.assert_close(*[o.state[p][name] for o, p in zip(optimizers, (dense, columns))], rtol=1e-5, atol=1e-6)
+    first, second = (optimizer.state[p] for optimizer, p in zip(optimizers, (dense, columns), strict=True))
+    torch.testing.assert_close(dense.detach(), columns.detach(), rtol=tolerance, atol=tolerance)
+    assert set(first) == set(second)
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=max(tolerance, 1e-5), atol=max(tolerance, 1e-6))
+    assert dense.dtype == dtype and all(each.dtype == torch.float32 for each in first.values() if torch.is_tensor(each))
 
 
 def test_lion_moves_by_the_sign() -> None:

@@ -13,6 +13,7 @@ from deepspeed.ops import standalone
 class StandaloneOptimizer(Optimizer):
     """A torch optimizer whose `step` calls `_update` once a parameter. The engine reads its groups instead."""
 
+    _kind = ""  # as in a config
     _moments: tuple[str, ...] = ("exp_avg",)
 
     def __init__(
@@ -24,6 +25,10 @@ class StandaloneOptimizer(Optimizer):
         self.fp32_optimizer_states = fp32_states
         self.set_grad_none = set_grad_none
 
+    def _flags(self) -> dict[str, float]:
+        """What the kernel must know that no group says."""
+        return {}
+
     def _update(self) -> standalone.Update:
         raise NotImplementedError
 
@@ -33,7 +38,9 @@ class StandaloneOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        standalone.step(self, self._moments, self.fp32_optimizer_states, self._update())
+        standalone.step(
+            self, self._kind, self._moments, self.fp32_optimizer_states, self._flags(), self._update()
+        )
         return loss
 
     def zero_grad(self, set_to_none: bool | None = None) -> None:

@@ -1,4 +1,4 @@
-"""One step of each optimizer on whole tensors, for use outside the engine, which has C++ kernels of its own.
+"""One step of each optimizer on whole tensors, for use outside the engine: by its kernels on the CPU, else by torch.
 
 State is created on first use in fp32, or in the parameter's dtype where `fp32_states` is False; `step` is an int.
 """
@@ -6,20 +6,27 @@ State is created on first use in fp32, or in the parameter's dtype where `fp32_s
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, Callable
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from deepspeed import _C
+
 Update = Callable[[Tensor, Tensor, dict[str, Any], dict[str, Any]], None]
 """Changes a parameter, given its gradient (of the state's dtype), its state and its group."""
 
 
 @torch.no_grad()
-def step(optimizer: Optimizer, moments: tuple[str, ...], fp32_states: bool, update: Update) -> None:
-    """Applies `update` to every parameter that has a gradient; `moments` are the state tensors to start from zero."""
+def step(
+    optimizer: Optimizer, kind: str, moments: tuple[str, ...], fp32_states: bool, flags: dict[str, float], update: Update
+) -> None:
+    """Updates every parameter that has a gradient: by the engine's kernel `kind` with the group's numbers and `flags`
+    where it takes these tensors, else by `update`. `moments` are the state tensors to start from zero."""
     for group in optimizer.param_groups:
+        numbers = {**_numbers(group), **flags}
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
@@ -30,7 +37,24 @@ def step(optimizer: Optimizer, moments: tuple[str, ...], fp32_states: bool, upda
                 for name in moments:
                     state[name] = torch.zeros_like(parameter, dtype=dtype, memory_format=torch.preserve_format)
             state["step"] += 1
-            update(parameter, parameter.grad.to(dtype), state, group)
+            states = [state[name] for name in moments]
+            if _C.can_step_alone(parameter, parameter.grad, states):
+                ratio = _C.step_alone(kind, parameter, parameter.grad, states, numbers, state["step"])
+                if kind == "lamb":
+                    state["lamb_coeff"] = ratio
+            else:
+                update(parameter, parameter.grad.to(dtype), state, group)
+
+
+def _numbers(group: dict[str, Any]) -> dict[str, float]:
+    found = {name: float(value) for name, value in group.items() if isinstance(value, Real) or _is_scalar(value)}
+    if "betas" in group:
+        found["beta1"], found["beta2"] = map(float, group["betas"])
+    return found
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.numel() == 1
 
 
 def adam(decoupled: bool) -> Update:

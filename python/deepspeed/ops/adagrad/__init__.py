@@ -13,6 +13,7 @@ __all__ = ["DeepSpeedCPUAdagrad"]
 class DeepSpeedCPUAdagrad(StandaloneOptimizer):
     """Adagrad; the sum of squares is state["exp_avg_sq"]."""
 
+    _kind = "adagrad"
     _moments = ("exp_avg_sq",)
 
     def __init__(

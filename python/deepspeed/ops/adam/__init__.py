@@ -11,8 +11,12 @@ __all__ = ["DeepSpeedCPUAdam", "FusedAdam"]
 
 
 class _Adam(StandaloneOptimizer):
+    _kind = "adam"
     _moments = ("exp_avg", "exp_avg_sq")
     adam_w_mode: bool
+
+    def _flags(self) -> dict[str, float]:
+        return {"adam_w_mode": float(self.adam_w_mode)}
 
     def _update(self) -> standalone.Update:
         return standalone.adam(decoupled=self.adam_w_mode)

@@ -16,6 +16,7 @@ class FusedLamb(StandaloneOptimizer):
     `max_grad_norm` must be 0: the engine clips, by `gradient_clipping` in the config.
     """
 
+    _kind = "lamb"
     _moments = ("exp_avg", "exp_avg_sq")
 
     def __init__(

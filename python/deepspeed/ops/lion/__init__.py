@@ -11,6 +11,8 @@ __all__ = ["DeepSpeedCPULion", "FusedLion"]
 
 
 class _Lion(StandaloneOptimizer):
+    _kind = "lion"
+
     def _update(self) -> standalone.Update:
         return standalone.lion
 
