@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <thread>
 #include <utility>
 
 #include "comm/collective_arguments.h"
@@ -250,15 +251,28 @@ WorkPtr SeveralHostsBackend::recv(Tensors& tensors, int peer, int tag) { return 
 WorkPtr SeveralHostsBackend::recvAnysource(Tensors& tensors, int tag) { return gloo_->recvAnysource(tensors, tag); }
 
 void SeveralHostsBackend::abort() {
+  is_aborted_ = true;
   finisher_.fail(
       std::make_exception_ptr(CommError(concat("[comm.shm] rank ", rank_, ": the process group was aborted"))));
   gloo_->abort();
 }
 
 void SeveralHostsBackend::shutdown() {
+  if (is_aborted_) {
+    leave();
+    return;
+  }
   finisher_.stop();  // without the lock: its callbacks may launch
   const std::lock_guard lock(launch_mutex_);
   communicator_.reset();
+  gloo_->shutdown();
+}
+
+/// The communicator waits for ranks that may never come: on a thread that nobody waits for.
+void SeveralHostsBackend::leave() {
+  finisher_.abandon();
+  const std::lock_guard lock(launch_mutex_);
+  if (communicator_) std::thread([last = communicator_.release()] { delete last; }).detach();
   gloo_->shutdown();
 }
 

@@ -65,7 +65,7 @@ class SeveralHostsBackend final : public c10d::Backend {
 
   /// What is on its way ends with an error, and so does everything after it.
   void abort() override;
-  /// Finishes what was launched; everything after it fails.
+  /// Finishes what was launched; everything after it fails. After an abort it waits for nothing.
   void shutdown() override;
 
  private:
@@ -82,6 +82,7 @@ class SeveralHostsBackend final : public c10d::Backend {
   void gather(Call& call, const at::Tensor& output, const at::Tensor& input);
   void scatter_sum(Call& call, const at::Tensor& output, const at::Tensor& lane, double scale);
   WorkPtr finish(Call call);
+  void leave();
   Tag tag_of(const Call& call) const;
 
   const std::chrono::milliseconds timeout_;
@@ -91,6 +92,7 @@ class SeveralHostsBackend final : public c10d::Backend {
   std::unique_ptr<Communicator> communicator_;
   WorkFinisher finisher_;  // ends before the communicator does
   std::atomic<uint64_t> launched_{0};
+  std::atomic<bool> is_aborted_{false};
 };
 
 }  // namespace deepspeed::comm

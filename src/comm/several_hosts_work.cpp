@@ -119,6 +119,13 @@ void WorkFinisher::fail(std::exception_ptr error) {
   for (const Launch& launch : launches) launch.work->end(error);
 }
 
+void WorkFinisher::abandon() {
+  const std::lock_guard lock(state_->mutex);
+  if (::getpid() != state_->pid || std::exchange(state_->is_stopping, true)) return;
+  state_->changed.notify_all();
+  state_->thread.detach();
+}
+
 void WorkFinisher::stop() {
   if (::getpid() != state_->pid) {
     // The thread is the parent's: neither it nor what it holds may be touched here.

@@ -65,6 +65,8 @@ class WorkFinisher {
   void fail(std::exception_ptr error);
   /// Finishes what was added; not again.
   void stop();
+  /// Nothing more is added, and the thread ends by itself, whenever what it waits for does.
+  void abandon();
 
  private:
   struct State;
