@@ -44,7 +44,6 @@ LATER = {
     "deepspeed.compression": "compression",
     "deepspeed.default_inference_config": "inference (init_inference)",
     "deepspeed.elasticity": "elastic training",
-    "deepspeed.env_report": "the environment report (ds_report)",
     "deepspeed.inference": "inference (init_inference)",
     "deepspeed.io": "the NVMe tools",
     "deepspeed.linear": "LoRA and quantized linear layers",

@@ -15,7 +15,8 @@ struct SpawnOptions {
   int stdin_fd = -1;                          ///< -1: the parent's own
   int stdout_fd = -1;
   int stderr_fd = -1;
-  bool own_process_group = true;  ///< false: signals from the terminal reach parent and child alike
+  unsigned long max_open_files = 0;  ///< soft bound of the child (ulimit -Sn); 0: the parent's
+  bool own_process_group = true;     ///< false: signals from the terminal reach parent and child alike
 };
 
 /// Returns once the child runs the program. The kernel kills it (SIGKILL) when the calling thread's process dies, even

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iostream>
+#include <optional>
 
 #include "deepspeed/error.h"
 #include "hosts/check_report.h"
@@ -33,7 +34,6 @@ The program has to be installed at the same place on every host; ds_hosts needs 
 Exit code 1 if there is an error; a warning alone is none.)";
 
 constexpr double kMeetingPatience_s = 1.2;
-constexpr double kAnswerPatience_s = 1;  // for what takes no time
 constexpr int kLargestPort = 65535;
 
 struct Options {
@@ -127,8 +127,7 @@ class HostCheck {
       host(i).clock_uncertain_s = (clock.received_unix_s - clock.sent_unix_s) / 2;
       host(i).facts = decode_facts(answers.at(1).line);
     } catch (const ValueError& error) {
-      host(i).no_answer = {NoAnswerKind::kOther, concat("its answer makes no sense: ", error.what()),
-                           "Is deepspeed installed in the same version there?"};
+      host(i).no_answer = senseless_answer(error.what());
     }
   }
 
@@ -161,7 +160,7 @@ class HostCheck {
   std::vector<Listening> listen(const std::vector<size_t>& places, int port) {
     Lines requests = nothing();
     for (const size_t i : places) requests[i] = {encode_request(ListenRequest{port, token_})};
-    const auto answers = sessions_.ask(requests, in_seconds(kAnswerPatience_s));
+    const auto answers = sessions_.ask(requests, in_seconds(options_.ssh.timeout_s));
     std::vector<Listening> listenings(hosts_.size());
     for (const size_t i : places) {
       listenings[i] = read_or_fault(answers[i], decode_listening);
@@ -169,22 +168,32 @@ class HostCheck {
     return listenings;
   }
 
-  void meet_at_first() {
+  // At the first host that still answers when it is asked to listen.
+  std::optional<size_t> open_meeting_point() {
     Check& check = report_.check;
-    const auto first = meeting_host(check);
-    if (!first) return;
-    check.master_addr = options_.master_addr.empty() ? address_of(*first) : options_.master_addr;
-    const Listening listening = listen({*first}, options_.master_port)[*first];
-    check.master_port = listening.port;
-    check.port_fault = listening.fault;
-    if (!listening.fault.empty()) return;
+    while (const auto first = meeting_host(check)) {
+      const Listening listening = listen({*first}, options_.master_port)[*first];
+      host(*first).no_answer = sessions_.failure(*first);
+      if (host(*first).no_answer) continue;
+      check.master_addr = options_.master_addr.empty() ? address_of(*first) : options_.master_addr;
+      check.port_fault = listening.fault;
+      check.master_port = listening.fault.empty() ? listening.port : options_.master_port;
+      return first;
+    }
+    return std::nullopt;
+  }
+
+  void meet_at_first() {
+    const auto first = open_meeting_point();
+    const Check& check = report_.check;
+    if (!first || !check.port_fault.empty()) return;
     Lines requests = nothing();
     for (size_t i = 0; i < hosts_.size(); ++i) {
       if (i == *first || host(i).no_answer) continue;
       requests[i] = {encode_request(MeetRequest{
           .address = check.master_addr, .port = check.master_port, .token = token_, .patience_s = kMeetingPatience_s})};
     }
-    const auto answers = sessions_.ask(requests, in_seconds(kMeetingPatience_s + kAnswerPatience_s));
+    const auto answers = sessions_.ask(requests, in_seconds(kMeetingPatience_s + options_.ssh.timeout_s));
     for (size_t i = 0; i < hosts_.size(); ++i) {
       if (!requests[i].empty()) host(i).meeting = read_or_fault(answers[i], decode_meeting);
     }
@@ -201,6 +210,7 @@ class HostCheck {
       Lines requests = nothing();
       for (const auto& [from, to] : round) {
         const size_t target = places[to];
+        if (!listenings[target].fault.empty()) continue;
         requests[places[from]] = {encode_request(MeetRequest{.address = address_of(target),
                                                              .port = listenings[target].port,
                                                              .token = token_,
@@ -208,13 +218,16 @@ class HostCheck {
                                                              .stream_s = options_.stream_s})};
       }
       const auto answers = sessions_.ask(requests, in_seconds(options_.stream_s + kMeetingPatience_s + 4));
-      for (const auto& [from, to] : round) take_speed(places[from], places[to], answers[places[from]]);
+      for (const auto& [from, to] : round) {
+        take_speed(places[from], places[to], listenings[places[to]], answers[places[from]]);
+      }
     }
     advise_about_slowest();
   }
 
-  void take_speed(size_t from, size_t to, const std::vector<ProbeAnswer>& answers) {
-    const Meeting meeting = read_or_fault(answers, decode_meeting);
+  void take_speed(size_t from, size_t to, const Listening& listening, const std::vector<ProbeAnswer>& answers) {
+    const Meeting meeting = listening.fault.empty() ? read_or_fault(answers, decode_meeting)
+                                                    : Meeting{.fault = concat("it cannot listen: ", listening.fault)};
     if (meeting.fault.empty()) {
       report_.speeds.push_back({from, to, meeting.bytes_per_s, meeting.round_trip_s / 2});
       return;

@@ -59,6 +59,14 @@ std::string joined(const std::vector<std::string>& words) {
 
 std::string bytes_of(int64_t bytes) { return bytes_in_words(static_cast<double>(bytes)); }
 
+ReportedHost understand(const std::string& name, const std::vector<ProbeAnswer>& answers) {
+  try {
+    return {.host = name, .facts = decode_facts(answers.at(0).line)};
+  } catch (const ValueError& error) {
+    return {.host = name, .has_answered = false, .no_answer = senseless_answer(error.what())};
+  }
+}
+
 std::vector<ReportedHost> ask_hosts(const ToolCall& call, const Options& options) {
   const auto hosts = read_hosts(options.hosts);
   ProbeSessions sessions(probe_targets(call, options.ssh, hosts), DS_VERSION);
@@ -68,14 +76,9 @@ std::vector<ReportedHost> ask_hosts(const ToolCall& call, const Options& options
   const auto answers = sessions.ask(requests, deadline);
   std::vector<ReportedHost> reported;
   for (size_t i = 0; i < hosts.size(); ++i) {
-    reported.push_back({.host = hosts[i].name});
-    ReportedHost& one = reported.back();
-    one.has_answered = !sessions.failure(i);
-    if (one.has_answered) {
-      one.facts = decode_facts(answers[i].at(0).line);
-    } else {
-      one.no_answer = *sessions.failure(i);
-    }
+    const auto& failure = sessions.failure(i);
+    reported.push_back(failure ? ReportedHost{.host = hosts[i].name, .has_answered = false, .no_answer = *failure}
+                               : understand(hosts[i].name, answers[i]));
   }
   return reported;
 }

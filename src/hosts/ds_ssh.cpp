@@ -1,6 +1,7 @@
 // Flags, then the command; lines as they come.
 #include "hosts/ds_ssh.h"
 
+#include <cerrno>
 #include <iostream>
 
 #include "deepspeed/error.h"
@@ -20,7 +21,8 @@ constexpr const char* kFooter = R"(Examples:
 
 What the shell there sees: of several words each in quotes, so that the program gets them as they are (`ds_ssh echo '$HOME'`
 prints $HOME); a single word as it stands, for pipes, variables and wildcards of that host. Flags of ds_ssh come before
-the command. The command has no input. Where ds_ssh is ended, a command that writes nothing goes on there.
+the command. The command has no input. Where ds_ssh is ended, a command that writes nothing goes on there. A host that dies
+is noticed after 15 seconds.
 Exit code: of the first host, in the order of the hostfile, whose command fails; 255 where a host is not reached.)";
 
 constexpr int kSshFailed = 255;
@@ -37,7 +39,7 @@ std::optional<std::string> parse(const ToolCall& call, Options& options) {
                   kFooter);
   CLI::App& app = flags.app();
   add_host_flags(app, options.hosts, "-f,-H,--hostfile");
-  add_ssh_flags(app, options.ssh);
+  add_ssh_flags(app, options.ssh, "Seconds to reach a host; the command then has all time (default: 6)");
   app.add_option("--at_once", options.at_once, "Hosts at once (default: 64)")
       ->group("How hosts are reached")
       ->type_name("N")
@@ -62,6 +64,11 @@ std::string why(const std::string& host, const RemoteResult& result) {
   const NoAnswer no_answer =
       explain_no_answer({.host = host, .exit_code = result.exit_code, .error_lines = result.error_lines});
   return concat(no_answer.what, ". ", no_answer.remedy);
+}
+
+// `ds_ssh ... | head`: nobody reads what commands say, and they would go on saying it.
+[[noreturn]] void throw_cannot_show(const char* output, int error_number) {
+  throw IoError(concat("[ds_ssh] writing to ", output), output, error_number);
 }
 
 int report(const std::vector<launcher::Host>& hosts, const std::vector<RemoteResult>& results) {
@@ -101,7 +108,9 @@ int run_ds_ssh(const ToolCall& call) {
   for (const launcher::Host& host : hosts)
     jobs.push_back({launcher::ssh_to(ssh, host.name, remote_text(options.words))});
   const auto show = [&](size_t job, bool is_error, const launcher::Line& line) {
-    (is_error ? std::cerr : std::cout) << hosts[job].name << ": " << line.text << std::endl;
+    std::ostream& output = is_error ? std::cerr : std::cout;
+    output << hosts[job].name << ": " << line.text << std::endl;
+    if (!output) throw_cannot_show(is_error ? "standard error" : "standard output", errno);
   };
   return report(hosts, run_jobs(jobs, {.at_once = options.at_once, .keeps_lines = false}, show));
 }

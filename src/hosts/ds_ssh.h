@@ -13,7 +13,7 @@ namespace deepspeed::hosts {
 std::string remote_text(const std::vector<std::string>& words);
 
 /// The exit code of the first host (in the order of the hostfile) whose command failed, 255 where it was not reached; 2
-/// for bad input.
+/// for bad input. Throws IoError where its own output cannot be written, which ends all ssh's.
 int run_ds_ssh(const ToolCall& call);
 
 }  // namespace deepspeed::hosts

@@ -82,7 +82,9 @@ void find_meetings(const Check& check, Findings& findings) {
   if (!first) return;
   const CheckedHost& master = check.hosts[*first];
   const std::string place = concat(check.master_addr, ":", check.master_port);
-  if (!check.port_fault.empty()) {
+  if (!check.port_fault.empty() && check.master_port == 0) {
+    findings.push_back({Severity::kError, master.host, concat("it cannot listen on any port: ", check.port_fault), ""});
+  } else if (!check.port_fault.empty()) {
     findings.push_back({Severity::kError, master.host,
                         concat("its port ", check.master_port, " is not free: ", check.port_fault),
                         concat("Who has it: ss -ltnp 'sport = :", check.master_port,

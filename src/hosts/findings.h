@@ -33,7 +33,7 @@ struct Check {
   std::vector<CheckedHost> hosts;
   std::vector<BrokenPair> broken_pairs = {};
   std::string master_addr = {};
-  int master_port = 0;
+  int master_port = 0;          ///< with a fault the one that was asked for; 0: any
   std::string port_fault = {};  ///< why the first host that answered cannot listen there; empty: it can
 };
 

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "deepspeed/error.h"
@@ -63,19 +65,25 @@ bool send_all(int fd, std::string_view bytes, Clock::time_point deadline) {
   return true;
 }
 
-// Exactly so many bytes, or nothing.
-std::string receive_all(int fd, size_t count, Clock::time_point deadline) {
+// So many bytes; fewer where the connection ends or the time is over before.
+std::string receive_some(int fd, size_t count, Clock::time_point deadline) {
   std::string bytes(count, '\0');
   size_t at = 0;
-  while (at < count) {
-    const ssize_t got = ::recv(fd, bytes.data() + at, count - at, 0);
+  while (at < bytes.size()) {
+    const ssize_t got = ::recv(fd, bytes.data() + at, bytes.size() - at, 0);
     if (got > 0) {
       at += static_cast<size_t>(got);
     } else if (got == 0 || !is_passing(errno) || !wait_until(fd, POLLIN, deadline)) {
-      return {};
+      bytes.resize(at);
     }
   }
   return bytes;
+}
+
+// Exactly so many bytes, or nothing.
+std::string receive_all(int fd, size_t count, Clock::time_point deadline) {
+  std::string bytes = receive_some(fd, count, deadline);
+  return bytes.size() == count ? bytes : "";
 }
 
 void set_up(int fd) {
@@ -144,10 +152,36 @@ void receive_stream(int fd, double stream_s) {
   }
 }
 
+void serve_guest(int fd, const std::string& token) {
+  const auto patience = in_seconds(kStrangers_s);
+  if (receive_all(fd, kTokenBytes, patience) != token) return;
+  const std::string milliseconds = receive_all(fd, sizeof(uint64_t), patience);
+  if (milliseconds.empty() || !send_all(fd, kAcknowledgement, patience)) return;
+  const double stream_s = 1e-3 * static_cast<double>(std::min<uint64_t>(decode_count(milliseconds), 60'000));
+  for (int i = 0; i < num_pings(stream_s); ++i) {
+    const std::string ping = receive_all(fd, kPingBytes, in_seconds(kStrangers_s));
+    if (ping.empty() || !send_all(fd, ping, in_seconds(kStrangers_s))) return;
+  }
+  if (stream_s > 0) receive_stream(fd, stream_s);
+}
+
 // ---- who goes there ----
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
+// Why there is no connection; empty: there is one.
+std::string connect_fault(int fd, const addrinfo& address, const MeetRequest& request, Clock::time_point deadline) {
+  if (::connect(fd, address.ai_addr, address.ai_addrlen) == 0) return {};
+  int fault = errno;
+  if (fault == EINPROGRESS) {
+    if (!wait_until(fd, POLLOUT, deadline)) return concat("no answer within ", request.patience_s, " s");
+    socklen_t bytes = sizeof(fault);
+    ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &bytes);
+  }
+  return fault == 0 ? "" : std::strerror(fault);
+}
+
+// At the first of its addresses that takes the connection.
 core::Descriptor connect_to(const MeetRequest& request, Clock::time_point deadline) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -155,17 +189,26 @@ core::Descriptor connect_to(const MeetRequest& request, Clock::time_point deadli
   const int code = ::getaddrinfo(request.address.c_str(), std::to_string(request.port).c_str(), &hints, &found);
   DS_CHECK(code == 0, ValueError, request.address, ": ", ::gai_strerror(code));
   const Addresses addresses(found, &::freeaddrinfo);
-  core::Descriptor socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  int fault = 0;
-  if (!socket || ::connect(socket.get(), found->ai_addr, found->ai_addrlen) != 0) fault = errno;
-  if (fault == EINPROGRESS) {
-    DS_CHECK(wait_until(socket.get(), POLLOUT, deadline), ValueError, "no answer within ", request.patience_s, " s");
-    socklen_t bytes = sizeof(fault);
-    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &fault, &bytes);
+  std::string fault;
+  for (const addrinfo* one = found; one != nullptr && (one == found || Clock::now() < deadline); one = one->ai_next) {
+    core::Descriptor socket(::socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    fault = socket ? connect_fault(socket.get(), *one, request, deadline) : std::strerror(errno);
+    if (!fault.empty()) continue;
+    set_up(socket.get());
+    return socket;
   }
-  DS_CHECK(fault == 0, ValueError, std::strerror(fault));
-  set_up(socket.get());
-  return socket;
+  throw ValueError(fault);
+}
+
+// The acknowledgement, or why there is none.
+void be_acknowledged(int fd, const MeetRequest& request, Clock::time_point deadline) {
+  const std::string greeting = request.token + encode_count(static_cast<uint64_t>(request.stream_s * 1000));
+  const std::string answer =
+      send_all(fd, greeting, deadline) ? receive_some(fd, kAcknowledgement.size(), deadline) : std::string();
+  if (answer == kAcknowledgement) return;
+  DS_CHECK(!answer.empty() || Clock::now() < deadline, ValueError, "connected, but no answer within ",
+           request.patience_s, " s");
+  throw ValueError("somebody else answers under this address and port");
 }
 
 double median_ping_s(int fd, int num_pings) {
@@ -205,6 +248,25 @@ double send_stream(int fd, double stream_s) {
 
 }  // namespace
 
+// Its connection is closed here only, so that its number is nobody else's as long as anyone may hang up on it.
+struct MeetingPoint::Guest {
+  Guest(core::Descriptor descriptor, const std::string& token)
+      : connection(std::move(descriptor)), thread([this, &token] {
+          serve_guest(connection.get(), token);
+          hang_up();
+          has_gone = true;
+        }) {}
+  ~Guest() {
+    hang_up();
+    thread.join();
+  }
+  void hang_up() const { ::shutdown(connection.get(), SHUT_RDWR); }
+
+  core::Descriptor connection;
+  std::atomic<bool> has_gone = false;
+  std::thread thread;  // the last to begin
+};
+
 MeetingPoint::MeetingPoint(const ListenRequest& request) : token_(request.token) {
   socket_ = bound_socket(AF_INET6, request.port);
   if (!socket_ && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)) socket_ = bound_socket(AF_INET, request.port);
@@ -213,21 +275,14 @@ MeetingPoint::MeetingPoint(const ListenRequest& request) : token_(request.token)
   port_ = port_of(socket_.get());
 }
 
+MeetingPoint::~MeetingPoint() = default;
+
 void MeetingPoint::serve() {
-  const core::Descriptor connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  std::erase_if(guests_, [](const auto& guest) { return guest->has_gone.load(); });
+  core::Descriptor connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!connection) return;
-  const int fd = connection.get();
-  set_up(fd);
-  const auto patience = in_seconds(kStrangers_s);
-  if (receive_all(fd, kTokenBytes, patience) != token_) return;
-  const std::string milliseconds = receive_all(fd, sizeof(uint64_t), patience);
-  if (milliseconds.empty() || !send_all(fd, kAcknowledgement, patience)) return;
-  const double stream_s = 1e-3 * static_cast<double>(std::min<uint64_t>(decode_count(milliseconds), 60'000));
-  for (int i = 0; i < num_pings(stream_s); ++i) {
-    const std::string ping = receive_all(fd, kPingBytes, in_seconds(kStrangers_s));
-    if (ping.empty() || !send_all(fd, ping, in_seconds(kStrangers_s))) return;
-  }
-  if (stream_s > 0) receive_stream(fd, stream_s);
+  set_up(connection.get());
+  guests_.push_back(std::make_unique<Guest>(std::move(connection), token_));
 }
 
 Meeting meet(const MeetRequest& request) {
@@ -237,10 +292,7 @@ Meeting meet(const MeetRequest& request) {
     const core::Descriptor socket = connect_to(request, deadline);
     const int fd = socket.get();
     meeting.interface = launcher::interface_towards(request.address);
-    const std::string greeting = request.token + encode_count(static_cast<uint64_t>(request.stream_s * 1000));
-    const bool is_acknowledged =
-        send_all(fd, greeting, deadline) && receive_all(fd, kAcknowledgement.size(), deadline) == kAcknowledgement;
-    DS_CHECK(is_acknowledged, ValueError, "somebody else answers under this address and port");
+    be_acknowledged(fd, request, deadline);
     meeting.round_trip_s = median_ping_s(fd, num_pings(request.stream_s));
     if (request.stream_s > 0) meeting.bytes_per_s = send_stream(fd, request.stream_s);
   } catch (const ValueError& error) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "deepspeed/error.h"
+#include "hosts/table.h"
 
 namespace deepspeed::hosts {
 namespace {
@@ -20,7 +21,7 @@ struct Message {
 };
 
 // In this order: a changed key is followed by "Host key verification failed." too.
-constexpr std::array<Message, 18> kMessages = {{
+constexpr std::array<Message, 19> kMessages = {{
     {"REMOTE HOST IDENTIFICATION HAS CHANGED", NoAnswerKind::kChangedHostKey},
     {"Host key for", NoAnswerKind::kChangedHostKey},
     {"Host key verification failed", NoAnswerKind::kUnknownHostKey},
@@ -31,6 +32,7 @@ constexpr std::array<Message, 18> kMessages = {{
     {"Connection timed out", NoAnswerKind::kTimedOut},
     {"Operation timed out", NoAnswerKind::kTimedOut},
     {"timed out during banner exchange", NoAnswerKind::kTimedOut},
+    {"not responding", NoAnswerKind::kTimedOut},
     {"No route to host", NoAnswerKind::kNoRoute},
     {"Network is unreachable", NoAnswerKind::kNoRoute},
     {"Could not resolve hostname", NoAnswerKind::kUnknownName},
@@ -146,6 +148,18 @@ NoAnswer explain_no_answer(const SshEnd& end) {
           concat("ssh works, but what ran there ended with exit code ", end.exit_code, " and gave no answer",
                  said.empty() ? "" : ": ", said),
           "Does its login shell start and print nothing unusual?"};
+}
+
+NoAnswer senseless_answer(std::string why) {
+  if (why.ends_with('.')) why.pop_back();
+  return {NoAnswerKind::kOther, concat("its answer makes no sense: ", why),
+          "Is deepspeed the same version there? Nothing that its login shell starts may print anything later."};
+}
+
+NoAnswer slow_probe(double waited_s) {
+  return {NoAnswerKind::kOther,
+          concat("ssh works, but the probe there did not answer within ", rounded(waited_s), " s"),
+          "Is the host overloaded, or its Python on a slow file system? Give it longer with --timeout."};
 }
 
 NoAnswer other_version(const std::string& there, const std::string& here) {

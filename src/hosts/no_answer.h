@@ -41,6 +41,12 @@ struct SshEnd {
 
 NoAnswer explain_no_answer(const SshEnd& end);
 
+/// Where what it answers is no answer, for the reason `why`.
+NoAnswer senseless_answer(std::string why);
+
+/// Where our program there has begun, but says nothing for so long.
+NoAnswer slow_probe(double waited_s);
+
 /// Where both ends have the program, but not the same one.
 NoAnswer other_version(const std::string& there, const std::string& here);
 

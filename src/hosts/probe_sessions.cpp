@@ -2,6 +2,7 @@
 #include "hosts/probe_sessions.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 
 #include "deepspeed/error.h"
@@ -87,6 +88,7 @@ void ProbeSessions::fail_if_over(Session& session) {
 std::vector<std::vector<ProbeAnswer>> ProbeSessions::ask(const std::vector<std::vector<std::string>>& requests,
                                                          Clock::time_point deadline) {
   DS_INTERNAL_CHECK(requests.size() == sessions_.size(), "requests for other hosts than there are");
+  const auto asked_at = Clock::now();
   for (size_t i = 0; i < sessions_.size(); ++i) {
     Session& session = *sessions_[i];
     session.answers.clear();
@@ -101,12 +103,16 @@ std::vector<std::vector<ProbeAnswer>> ProbeSessions::ask(const std::vector<std::
     for (const auto& session : sessions_) fail_if_over(*session);
   }
   std::vector<std::vector<ProbeAnswer>> answers;
-  const double waited_s = std::chrono::duration<double>(Clock::now() - started_at_).count();
+  const auto seconds_since = [](Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  };
   for (const auto& session : sessions_) {
-    if (!session->is_done()) {
+    if (!session->is_done() && session->has_greeted) {
+      session->fail(slow_probe(seconds_since(asked_at)));
+    } else if (!session->is_done()) {
       session->fail(explain_no_answer({.host = session->host,
                                        .timed_out = true,
-                                       .patience_s = static_cast<double>(static_cast<int>(waited_s)),
+                                       .patience_s = std::floor(seconds_since(started_at_)),
                                        .error_lines = session->last_errors.lines()}));
     }
     answers.push_back(std::move(session->answers));

@@ -159,7 +159,7 @@ HostFacts read_facts(const std::string& interpreter, const std::string& no_pytho
   facts.cpu = field(cpuinfo, "model name");
   const std::string_view flags = field(cpuinfo, "flags");
   facts.kernels = built_kernels(flags.empty() ? field(cpuinfo, "Features") : flags);  // Arm's name for them
-  facts.gpus = read_gpus("/");
+  facts.gpus = machine.gpu_names ? *machine.gpu_names : read_gpus("/");
   facts.driver = driver_version(text_of("/proc/driver/nvidia/version"));
   const std::string meminfo = text_of("/proc/meminfo");
   facts.memory_bytes = meminfo_bytes(meminfo, "MemTotal");

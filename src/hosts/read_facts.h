@@ -1,4 +1,4 @@
-// This host's facts, out of /proc, /sys and /dev, without CUDA or torch.
+// This host's facts, out of NVML, /proc, /sys and /dev, without CUDA or torch.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,7 @@ namespace deepspeed::hosts {
 /// Python, for the reason `no_python`.
 HostFacts read_facts(const std::string& interpreter, const std::string& no_python);
 
-/// The names of the GPUs whose /dev/nvidiaN is there, by N. `root` is "/" but in tests.
+/// Where there is no NVML: the names of the GPUs whose /dev/nvidiaN is there, by N. `root` is "/" but in tests.
 std::vector<std::string> read_gpus(const std::filesystem::path& root);
 
 /// "580.65.06" out of what /proc/driver/nvidia/version says; empty where that tells of no version. Pure.

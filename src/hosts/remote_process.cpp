@@ -13,10 +13,18 @@
 
 #include "core/subprocess.h"
 #include "deepspeed/error.h"
+#include "hosts/open_files.h"
 #include "launcher/failure_report.h"
 
 namespace deepspeed::hosts {
 namespace {
+
+IoError cannot_start(const IoError& error, const std::string& program) {
+  if (error.error_number() != EMFILE) return error;
+  return IoError(concat("[hosts] starting one more ", program, ", which takes four open files of at most ",
+                        max_open_files(), ": allow more with ulimit -n, or ask fewer hosts"),
+                 program, EMFILE);
+}
 
 struct Pipe {
   core::Descriptor read_end, write_end;
@@ -32,13 +40,15 @@ void make_unblocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NON
 
 }  // namespace
 
-RemoteProcess::RemoteProcess(const std::vector<std::string>& command, Consumer consume) : consume_(std::move(consume)) {
+RemoteProcess::RemoteProcess(const std::vector<std::string>& command, Consumer consume) try
+    : consume_(std::move(consume)) {
   Pipe in, out, err;
   pid_ = core::spawn({.command = command,
                       .environment = core::current_environment(),
                       .stdin_fd = in.read_end.get(),
                       .stdout_fd = out.write_end.get(),
                       .stderr_fd = err.write_end.get(),
+                      .max_open_files = first_max_open_files(),
                       .own_process_group = false});
   handle_ = core::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (!handle_) {
@@ -53,6 +63,8 @@ RemoteProcess::RemoteProcess(const std::vector<std::string>& command, Consumer c
   err_.is_error = true;
   for (const int fd : {in_.get(), out_.pipe.get(), err_.pipe.get()}) make_unblocking(fd);
   queue_.emplace(in_.get());
+} catch (const IoError& error) {
+  throw cannot_start(error, command.front());
 }
 
 RemoteProcess::~RemoteProcess() {

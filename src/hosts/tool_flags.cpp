@@ -48,7 +48,7 @@ std::optional<std::string> ToolFlags::parse(const std::vector<std::string>& argu
   return std::nullopt;
 }
 
-void add_ssh_flags(CLI::App& app, SshFlags& flags) {
+void add_ssh_flags(CLI::App& app, SshFlags& flags, const std::string& timeout_means) {
   const std::string group = "How hosts are reached";
   app.add_option("--ssh_port", flags.port, "Port of sshd (default: what ssh's configuration says)")
       ->group(group)
@@ -56,9 +56,7 @@ void add_ssh_flags(CLI::App& app, SshFlags& flags) {
   app.add_option("--launcher_args", flags.launcher_args, "Flags for ssh, such as '-i ~/.ssh/cluster -l me'")
       ->group(group)
       ->type_name("TEXT");
-  app.add_option("--timeout", flags.timeout_s, "Seconds that a host may take to answer (default: 6)")
-      ->group(group)
-      ->type_name("S");
+  app.add_option("--timeout", flags.timeout_s, timeout_means)->group(group)->type_name("S");
 }
 
 launcher::SshOptions ssh_options(const SshFlags& flags, const launcher::Environment& environment) {
@@ -75,7 +73,9 @@ launcher::SshOptions ssh_options(const SshFlags& flags, const launcher::Environm
       .program = program->string(), .port = flags.port, .arguments = launcher::split_words(flags.launcher_args)};
   // ssh takes the first of two, so the user's own stands. It gives up before we do, and so says why.
   const int connect_s = std::max(1, static_cast<int>(flags.timeout_s * 0.75));
-  options.arguments.insert(options.arguments.end(), {"-o", concat("ConnectTimeout=", connect_s)});
+  // A host that dies later says nothing: ssh itself would wait for hours.
+  options.arguments.insert(options.arguments.end(), {"-o", concat("ConnectTimeout=", connect_s), "-o",
+                                                     "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"});
   return options;
 }
 

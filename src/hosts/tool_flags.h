@@ -33,7 +33,9 @@ struct SshFlags {
   std::string launcher_args;  ///< words for ssh, as of `deepspeed`
   double timeout_s = 6;       ///< for each host
 };
-void add_ssh_flags(CLI::App& app, SshFlags& flags);
+/// `timeout_means` is the help for --timeout.
+void add_ssh_flags(CLI::App& app, SshFlags& flags,
+                   const std::string& timeout_means = "Seconds that a host may take to answer (default: 6)");
 /// Throws ValueError where ssh is not there or a flag makes no sense.
 launcher::SshOptions ssh_options(const SshFlags& flags, const launcher::Environment& environment);
 

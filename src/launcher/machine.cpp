@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "launcher/core_binding.h"
+#include "launcher/nvml.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -82,7 +83,8 @@ Machine read_machine(const std::filesystem::path& root, const std::vector<int>& 
   ::gethostname(name, sizeof(name) - 1);
   machine.host_name = name;
   machine.names = local_names(machine.host_name);
-  machine.num_gpus = count_gpus(root);
+  machine.gpu_names = ask_nvml(root);
+  machine.num_gpus = machine.gpu_names ? static_cast<int>(machine.gpu_names->size()) : count_gpus(root);
   for (const int cpu : usable_cpus) {
     const Core core = read_core(root, cpu, usable_cpus);
     if (std::find(machine.cores.begin(), machine.cores.end(), core) == machine.cores.end())

@@ -1,7 +1,9 @@
-// What this host has: its names, GPUs, sockets and cores. Read from /dev, /sys and the affinity mask, without CUDA.
+// What this host has: its names, GPUs, sockets and cores. Read from NVML, /dev, /sys and the affinity mask, without
+// CUDA.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,8 +21,9 @@ struct Core {
 struct Machine {
   std::string host_name;
   std::set<std::string> names;  ///< every name and address that means this host
-  int num_gpus = 0;             ///< /dev/nvidia0, /dev/nvidia1, ...; visibility variables are not looked at
-  std::vector<Core> cores;      ///< physical cores in order of socket, then number; at least one
+  int num_gpus = 0;             ///< of NVML, else /dev/nvidia0 and so on; visibility variables are not looked at
+  std::optional<std::vector<std::string>> gpu_names;  ///< NVML's, in its order; nothing without it
+  std::vector<Core> cores;                            ///< physical cores in order of socket, then number; at least one
 
   int num_sockets() const;  ///< sockets that have a core of ours; at least 1
 };

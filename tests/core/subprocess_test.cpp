@@ -39,6 +39,12 @@ TEST(Subprocess, ArgumentsAndEnvironmentArriveUnchanged) {
             "a  b|$(x)||c * d|");
 }
 
+TEST(Subprocess, ChildHasTheLimitOfOpenFilesThatItIsGiven) {
+  const std::vector<std::string> command = {"/bin/sh", "-c", "ulimit -Sn"};
+  EXPECT_EQ(output_of({.command = command, .max_open_files = 77}), "77\n");
+  EXPECT_NE(output_of({.command = command}), "77\n");
+}
+
 TEST(Subprocess, ChildLeadsAProcessGroupUnlessItSharesOurs) {
   SpawnOptions options{.command = {"/bin/sh", "-c", "ps -o pgid= -p $$ 2>/dev/null || cut -d' ' -f5 /proc/$$/stat"}};
   options.environment = current_environment();

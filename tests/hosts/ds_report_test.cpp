@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fake_ssh.h"
+
 namespace deepspeed::hosts {
 namespace {
 
@@ -66,6 +68,17 @@ TEST(DsReport, SeveralHostsAreOneTableWithTheDifferencesMarked) {
   const auto root = nlohmann::json::parse(hosts_report_json(hosts));
   EXPECT_EQ(root["hosts"][0]["facts"]["python"]["versions"]["torch"], "2.12.0");
   EXPECT_EQ(root["hosts"][3]["reason"], "timed_out");
+}
+
+TEST(DsReport, AHostThatAnswersNonsenseIsNamedAndTheOthersAreReported) {
+  const FakeSsh ssh(R"(odd) answer_to '"facts"' 'Welcome!'; exit;;)");
+  ::testing::internal::CaptureStdout();
+  const int exit_code =
+      run_ds_report(ssh.call(DS_CHECK_PROGRAM, {"--hostfile", ssh.write_hostfile({"good", "odd"}), "--timeout", "10"}));
+  const std::string text = ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(exit_code, kFaultsExit);
+  EXPECT_THAT(text, HasSubstr("of 1 host"));
+  EXPECT_THAT(text, HasSubstr("1 of 2 hosts did not answer:\n  odd: its answer makes no sense: "));
 }
 
 }  // namespace

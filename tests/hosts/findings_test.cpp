@@ -103,6 +103,15 @@ TEST(Findings, APortThatIsTakenIsThatOfTheFirstHostThatAnswered) {
                                               finding(Severity::kError, "node2", "its port 29500 is not free")));
 }
 
+TEST(Findings, WhereNoPortWasAskedForNoneIsNamed) {
+  Check check = good_hosts(2);
+  check.master_port = 0;
+  check.port_fault = "Too many open files";
+  check.hosts[1].meeting.reset();
+  EXPECT_THAT(find_faults(check),
+              ElementsAre(finding(Severity::kError, "node1", "it cannot listen on any port: Too many open files")));
+}
+
 TEST(Findings, ALoopbackAddressIsNoPlaceToMeet) {
   Check check = good_hosts(2);
   check.master_addr = "127.0.1.1";

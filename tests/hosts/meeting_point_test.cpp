@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <future>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "deepspeed/error.h"
 
@@ -39,6 +42,21 @@ class Served {
 
 MeetRequest request_to(const MeetingPoint& point) {
   return {.address = "127.0.0.1", .port = point.port(), .token = kToken, .patience_s = 5};
+}
+
+sockaddr_in loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+core::Descriptor connected_to(int port) {
+  core::Descriptor socket(::socket(AF_INET, SOCK_STREAM, 0));
+  const sockaddr_in address = loopback(port);
+  EXPECT_EQ(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  return socket;
 }
 
 TEST(MeetingPoint, WhoHasTheTokenMeetsAndIsTimed) {
@@ -108,7 +126,45 @@ TEST(MeetingPoint, WhoIsSilentIsNotWaitedForWithoutEnd) {
   MeetingPoint point({0, kToken});  // its backlog takes the connection, but nobody serves it
   MeetRequest request = request_to(point);
   request.patience_s = 0.2;
-  EXPECT_THAT(meet(request).fault, HasSubstr("somebody else answers"));
+  EXPECT_EQ(meet(request).fault, "connected, but no answer within 0.2 s");
+}
+
+TEST(MeetingPoint, NobodyWaitsForWhoSaysNothing) {
+  MeetingPoint point({0, kToken});
+  const core::Descriptor silent = connected_to(point.port());
+  const Served served(point, 2);
+  MeetRequest request = request_to(point);
+  request.patience_s = 0.5;  // half of what a stranger has
+  EXPECT_EQ(meet(request).fault, "");
+}
+
+TEST(MeetingPoint, ManyMeetAtOnce) {
+  MeetingPoint point({0, kToken});
+  std::vector<std::future<Meeting>> meetings;
+  const Served served(point, 32);
+  for (int i = 0; i < 32; ++i) meetings.push_back(std::async(std::launch::async, meet, request_to(point)));
+  for (auto& meeting : meetings) EXPECT_EQ(meeting.get().fault, "");
+}
+
+TEST(MeetingPoint, WhoIsStillThereIsHungUpOn) {
+  auto point = std::make_unique<MeetingPoint>(ListenRequest{0, kToken});
+  const core::Descriptor guest = connected_to(point->port());
+  point->serve();
+  point.reset();
+  char byte = 0;
+  EXPECT_LE(::recv(guest.get(), &byte, 1, 0), 0);
+}
+
+TEST(MeetingPoint, EachAddressOfANameIsTried) {
+  const core::Descriptor listener(::socket(AF_INET, SOCK_STREAM, 0));  // not at ::1, which `localhost` may be first
+  sockaddr_in address = loopback(0);
+  socklen_t bytes = sizeof(address);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), bytes), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &bytes), 0);
+  const Meeting meeting =
+      meet({.address = "localhost", .port = ntohs(address.sin_port), .token = kToken, .patience_s = 0.2});
+  EXPECT_EQ(meeting.fault, "connected, but no answer within 0.2 s");
 }
 
 }  // namespace

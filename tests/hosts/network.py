@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import time
 
 SSH_PORT = 2222
 SUBNET = "10.77.0"
@@ -54,6 +55,13 @@ class Network:
         self._tag = tag
         self.numbers = range(1, num_hosts + 1)
         self._daemons = []
+        try:
+            self._build()
+        except BaseException:
+            self.close()  # what stands already would be in the way of the next run
+            raise
+
+    def _build(self):
         for number in (HEAD, *self.numbers):
             ip("netns", "add", self.namespace(number))
             ip("-n", self.namespace(number), "link", "set", "lo", "up")
@@ -159,10 +167,12 @@ class Network:
 
     def _start_sshd(self, number):
         pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it
-        daemon = subprocess.Popen(self.command(number, sshd_path(), "-D", "-e", "-f", self.folder / "sshd_config"),
-                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        log = self.folder / f"sshd{number}.log"  # a pipe that nobody reads would fill up, and sshd stand still
+        with open(log, "w", encoding="utf-8") as file:
+            daemon = subprocess.Popen(self.command(number, sshd_path(), "-D", "-e", "-f", self.folder / "sshd_config"),
+                                      stdin=subprocess.DEVNULL, stderr=file)
         self._daemons.append(daemon)
-        for line in daemon.stderr:
-            if "Server listening on 0.0.0.0" in line:
-                return
-        raise RuntimeError(f"sshd of host{number} ended with {daemon.wait()}")
+        while "Server listening on 0.0.0.0" not in log.read_text(encoding="utf-8"):
+            if daemon.poll() is not None:
+                raise RuntimeError(f"sshd of host{number} ended with {daemon.returncode}: {log.read_text('utf-8')}")
+            time.sleep(0.05)

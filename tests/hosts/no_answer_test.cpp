@@ -23,6 +23,7 @@ TEST(NoAnswer, EachFailureOfSshHasAKind) {
       {"ssh: connect to host node1 port 22: Connection refused", NoAnswerKind::kRefused},
       {"ssh: connect to host node1 port 22: Connection timed out", NoAnswerKind::kTimedOut},
       {"Connection timed out during banner exchange", NoAnswerKind::kTimedOut},
+      {"Timeout, server node1 not responding.", NoAnswerKind::kTimedOut},
       {"ssh: connect to host node1 port 22: No route to host", NoAnswerKind::kNoRoute},
       {"ssh: connect to host node1 port 22: Network is unreachable", NoAnswerKind::kNoRoute},
       {"ssh: Could not resolve hostname node1: Name or service not known", NoAnswerKind::kUnknownName},
@@ -52,6 +53,10 @@ TEST(NoAnswer, ADeadlineSaysHowLong) {
   const NoAnswer answer = explain_no_answer({.host = "n", .exit_code = -1, .timed_out = true, .patience_s = 6});
   EXPECT_EQ(answer.kind, NoAnswerKind::kTimedOut);
   EXPECT_THAT(answer.what, HasSubstr("nothing came within 6 s"));
+}
+
+TEST(NoAnswer, NonsenseIsQuotedWithoutItsFullStop) {
+  EXPECT_EQ(senseless_answer("not the facts of a host.").what, "its answer makes no sense: not the facts of a host");
 }
 
 TEST(NoAnswer, OtherVersionsAreBothNamed) {

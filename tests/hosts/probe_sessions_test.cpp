@@ -69,6 +69,17 @@ TEST(ProbeSessions, EachFailureHasItsReasonAndTheOthersGoOn) {
   EXPECT_THAT(answers[0], IsEmpty());
 }
 
+TEST(ProbeSessions, AProbeThatGreetedAndIsSlowIsNotCalledDown) {
+  ProbeSessions sessions(
+      {target("a", std::string("echo '") + std::string(kProbePreamble) + DS_VERSION + "'; exec cat > /dev/null")},
+      DS_VERSION);
+  sessions.ask({{}}, in_ms(20'000));
+  sessions.ask({{encode_request(FactsRequest{})}}, in_ms(200));
+  ASSERT_TRUE(sessions.failure(0));
+  EXPECT_EQ(sessions.failure(0)->kind, NoAnswerKind::kOther);
+  EXPECT_THAT(sessions.failure(0)->what, HasSubstr("ssh works, but the probe there did not answer within 0.2"));
+}
+
 TEST(ProbeSessions, AProbeThatDiesLaterFails) {
   ProbeSessions sessions(
       {target("a", std::string("echo '") + std::string(kProbePreamble) + DS_VERSION + "'; read line; exit 3")},

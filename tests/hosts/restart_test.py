@@ -4,6 +4,8 @@ import shutil
 import signal
 import subprocess
 
+import pytest
+
 from launch import ROOT, Launch, needs_package, within
 
 RECOVERY_S = 30
@@ -11,10 +13,22 @@ NUM_STEPS = 6
 HANG_AT = 3
 
 
-def start(network, folder, hosts, *arguments, flags=()):
-    (folder / "hostfile.txt").write_text("".join(f"{host} slots=1\n" for host in hosts), encoding="utf-8")
-    shutil.copy(ROOT / "tests/hosts/elastic.py", folder / "elastic.py")
-    return Launch(network, folder, "-H", "hostfile.txt", *flags, "--no_local_rank", "elastic.py", *map(str, arguments))
+@pytest.fixture
+def start(network, tmp_path):
+    """start(hosts, *arguments, flags=()): training on a rank of each host; whatever still runs after the test is ended."""
+    launches = []
+
+    def start_training(hosts, *arguments, flags=()):
+        (tmp_path / "hostfile.txt").write_text("".join(f"{host} slots=1\n" for host in hosts), encoding="utf-8")
+        shutil.copy(ROOT / "tests/hosts/elastic.py", tmp_path / "elastic.py")
+        words = ["-H", "hostfile.txt", *flags, "--no_local_rank", "elastic.py", *map(str, arguments)]
+        launches.append(Launch(network, tmp_path, *words))
+        return launches[-1]
+
+    yield start_training
+    for launch in launches:
+        launch.kill()
+        launch.wait()
 
 
 def losses(out):
@@ -35,9 +49,9 @@ def kill_host(network, number):
 
 
 @needs_package
-def test_training_goes_on_without_a_host_that_died_with_the_same_global_batch(network, tmp_path):
+def test_training_goes_on_without_a_host_that_died_with_the_same_global_batch(start, network, tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    launch = start(network, tmp_path, ["node1", "node2", "node3"], "checkpoints", NUM_STEPS, HANG_AT,
+    launch = start(["node1", "node2", "node3"], "checkpoints", NUM_STEPS, HANG_AT,
                    flags=["--max_restarts", "2", "--min_nodes", "2"])
     launch.read_until(" ready", 3)
     assert "from step 0 with 3 ranks, 2 micro-batches" in launch.out
@@ -53,17 +67,16 @@ def test_training_goes_on_without_a_host_that_died_with_the_same_global_batch(ne
     assert f"from step {HANG_AT} with 2 ranks, 3 micro-batches" in launch.out
     begun_again = losses(launch.out)[HANG_AT:]
 
-    alone = start(network, tmp_path, ["node1", "node2"], "copy", NUM_STEPS)
+    alone = start(["node1", "node2"], "copy", NUM_STEPS)
     assert alone.wait() == 0, alone.out + alone.err
     assert f"from step {HANG_AT} with 2 ranks, 3 micro-batches" in alone.out
     assert begun_again == losses(alone.out) and len(begun_again) == NUM_STEPS - HANG_AT
 
 
 @needs_package
-def test_a_killed_rank_resumes_from_its_last_checkpoint_on_all_hosts(network, tmp_path):
+def test_a_killed_rank_resumes_from_its_last_checkpoint_on_all_hosts(start, tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    launch = start(network, tmp_path, ["node1", "node2"], "checkpoints", NUM_STEPS, HANG_AT,
-                   flags=["--max_restarts", "1"])
+    launch = start(["node1", "node2"], "checkpoints", NUM_STEPS, HANG_AT, flags=["--max_restarts", "1"])
     launch.read_until(" ready", 2)
     with within(RECOVERY_S):
         os.kill(launch.number_after("pid1"), signal.SIGKILL)

@@ -55,8 +55,10 @@ def unplugged(network, number):
 
 @contextlib.contextmanager
 def listening(network, number, port):
-    """Somebody else's server on that host."""
-    script = (f"import socket, sys; s = socket.create_server(('', {port})); print('up', flush=True); sys.stdin.read()")
+    """Somebody else's server on that host, which greets whoever comes."""
+    script = (f"import socket, sys, threading\ns = socket.create_server(('', {port})); guests = []\n"
+              "def greet():\n  while True: guests.append(s.accept()[0]); guests[-1].sendall(b'220 mail\\r\\n')\n"
+              "threading.Thread(target=greet, daemon=True).start(); print('up', flush=True); sys.stdin.read()")
     server = subprocess.Popen(network.command(number, sys.executable, "-c", script), stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
     try:
@@ -114,7 +116,7 @@ def test_good_hosts_have_no_errors_and_meet_at_the_first(tools):
     code, report = tools.json("ds_check", "-H", tools.hostfile(*NAMES[:3]), "--master_port", "29655")
     assert code == 0, report["findings"]
     assert report["master_addr"] == "10.77.0.1" and report["master_port"] == 29655
-    assert [host["facts"]["host_name"] for host in report["hosts"]]
+    assert all(host["facts"]["host_name"] for host in report["hosts"])
     assert [host["meeting"]["interface"] for host in report["hosts"][1:]] == ["eth0", "eth0"]
     assert all(abs(host["clock_ahead_s"]) < 1 for host in report["hosts"])
     assert report["hosts"][0]["facts"]["python"]["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))

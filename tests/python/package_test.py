@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import deepspeed
-from deepspeed import _paths, _torch_range
+from deepspeed import _paths, _torch_range, env_report
 
 
 def test_versions_follow_deepspeeds() -> None:
@@ -57,6 +58,17 @@ def test_submodules_are_attributes_after_a_bare_import() -> None:
         "deepspeed.ops.adam.FusedAdam; deepspeed.checkpoint.utils; deepspeed.utils.groups; deepspeed.runtime.utils"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
+
+
+@pytest.mark.native
+def test_the_environment_report_is_ds_reports(capfd: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "deepspeed.env_report", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["python"]["versions"]["deepspeed"] == deepspeed.__version__
+    env_report.main()
+    assert "CPU kernels used" in capfd.readouterr().out
+    env_report.main(hide_operator_status=True)
+    assert "CPU kernels used" not in capfd.readouterr().out
 
 
 def test_config_arguments_are_deepspeeds() -> None:

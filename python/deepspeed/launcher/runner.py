@@ -13,15 +13,15 @@ DEEPSPEED_ENVIRONMENT_NAME = os.getenv("DS_ENV_FILE", ".deepspeed_env")
 """File with KEY=VALUE lines that the ranks' environment gets, in the home and in the current folder."""
 
 
-def program() -> Path:
-    """The native program: beside this interpreter, else in PATH. Raises FileNotFoundError where there is none."""
-    beside = Path(sysconfig.get_path("scripts")) / "deepspeed"
+def program(name: str = "deepspeed") -> Path:
+    """A native program: beside this interpreter, else in PATH. Raises FileNotFoundError where there is none."""
+    beside = Path(sysconfig.get_path("scripts")) / name
     if beside.exists():
         return beside
-    found = shutil.which("deepspeed")
+    found = shutil.which(name)
     if found is None:
         raise FileNotFoundError(
-            f"[deepspeed.launcher] no `deepspeed` program in {beside.parent} or in PATH. Reinstall deepspeed."
+            f"[deepspeed.launcher] no `{name}` program in {beside.parent} or in PATH. Reinstall deepspeed."
         )
     return Path(found)
 
