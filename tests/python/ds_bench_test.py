@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.distributed as torch_dist
 
+from deepspeed import comm
 from deepspeed.comm import bench
 from deepspeed.comm.bench_report import Figure, bar, picture, readable_bytes, readable_seconds, table
 
@@ -87,7 +88,8 @@ class _Pair:
         monkeypatch.setattr(torch_dist, "get_rank", lambda: 0)
         monkeypatch.setattr(torch_dist, "get_world_size", lambda: 2)
         for name, function in collectives.items():
-            monkeypatch.setattr(torch_dist, name, function)
+            for module in (torch_dist, comm):
+                monkeypatch.setattr(module, name, function)
 
 
 def call(operation: str) -> bench.Call:
