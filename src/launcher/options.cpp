@@ -12,8 +12,6 @@
 namespace deepspeed::launcher {
 namespace {
 
-constexpr int kLargestPort = 65535;
-
 constexpr const char* kExamples = R"(Examples:
   deepspeed train.py --deepspeed_config ds_config.json
       one rank on each GPU of this machine; without GPUs, one on each CPU socket
@@ -248,8 +246,13 @@ SplitArguments split_arguments(const CLI::App& app, const std::vector<std::strin
     std::string name = argument.substr(0, name_end);
     const CLI::Option* option = is_long ? find_option(app, name) : app.get_option_no_throw(name);
     if (option == nullptr) fail_unknown_flag(app, argument);
-    split.flags.push_back(name + argument.substr(name_end));
     const bool takes_value = option->get_items_expected_max() > 0;
+    if (takes_value && is_long && name_end < argument.size()) {
+      // As two words, of which CLI11 takes the second as it is; after `--flag=` it would take the next flag.
+      split.flags.insert(split.flags.end(), {name, argument.substr(name_end + 1)});
+      continue;
+    }
+    split.flags.push_back(name + argument.substr(name_end));
     if (takes_value && name_end == argument.size() && at < arguments.size()) split.flags.push_back(arguments[at++]);
   }
   split.script.assign(arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.end());

@@ -13,6 +13,7 @@ namespace deepspeed::launcher {
 
 /// Rank 0's port where it has to be known without asking anyone; as torch and DeepSpeed have it.
 inline constexpr int kDefaultPort = 29500;
+inline constexpr int kLargestPort = 65535;
 
 /// Flags about several hosts.
 struct SeveralHostsOptions {
