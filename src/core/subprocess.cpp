@@ -77,6 +77,7 @@ bool redirect(const SpawnOptions& options) {
   if (options.own_process_group) ::setpgid(0, 0);
   if (!cpus.apply()) fail(Step::kAffinity);
   if (!redirect(options)) fail(Step::kRedirect);
+  if (options.open_files) ::setrlimit(RLIMIT_NOFILE, &*options.open_files);
   std::signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);

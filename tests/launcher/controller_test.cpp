@@ -3,13 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <sstream>
 
@@ -243,6 +246,61 @@ TEST_F(ControllerTest, AFailedRankStartsAllHostsAgain) {
   EXPECT_EQ(launch.wait(), 0) << launch.err();
   EXPECT_EQ(occurrences(launch.out(), "/3 at 1\n"), 3);
   EXPECT_THAT(launch.err(), HasSubstr("deepspeed: rank 2 failed (exit code 7); restart 1 of 1 on 2 hosts.\n"));
+}
+
+TEST_F(ControllerTest, ASignalWhileAFailedLaunchEndsMeansNoRestart) {
+  auto launch = start(
+      "[ $RANK = 2 ] && { until [ -e \"$0.up0\" ] && [ -e \"$0.up1\" ]; do :; done; exit 7; }\n"
+      "trap 'echo heard' TERM\n: > \"$0.up$RANK\"\nwhile :; do sleep 1000 & wait; done\n",
+      {"--max_restarts", "5"});
+  launch.read_until("heard");
+  ::kill(launch.pid(), SIGTERM);
+  EXPECT_EQ(launch.wait(), 7);
+  EXPECT_THAT(launch.err(), Not(HasSubstr("restart")));
+  EXPECT_TRUE(all_ended());
+}
+
+// Whether that comes true while the process lives, and soon.
+bool comes_to(pid_t pid, const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline || ::kill(pid, 0) != 0) return false;
+  }
+  return true;
+}
+
+TEST_F(ControllerTest, ALaunchThatIsStoppedForLongGoesOn) {
+  auto launch = start("echo \"pid$RANK $$ ready\"\nuntil [ -e \"$0.end\" ]; do sleep 0.1; done\necho went on\n");
+  launch.read_until(" ready", 3);
+  ::kill(launch.pid(), SIGTSTP);
+  int status = 0;
+  ASSERT_EQ(::waitpid(launch.pid(), &status, WUNTRACED), launch.pid());
+  ASSERT_TRUE(WIFSTOPPED(status));
+  const pid_t agent = agent_of(launch, "pid2");
+  const auto longer_than_silence = std::chrono::steady_clock::now() + std::chrono::seconds(11);
+  while (std::chrono::steady_clock::now() < longer_than_silence) {
+    ASSERT_FALSE(descendants_of(agent).empty());
+    ::poll(nullptr, 0, 100);
+  }
+  std::ofstream(folder_.path() / "rank.sh.end") << "";
+  ::kill(launch.pid(), SIGCONT);
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  EXPECT_EQ(occurrences(launch.out(), "went on"), 3);
+}
+
+TEST_F(ControllerTest, SignalsEndALaunchWhoseRanksAreGoneAndWhoseReaderIsStuck) {
+  auto launch =
+      start("[ $RANK = 0 ] && head -c 1900000 /dev/zero | tr '\\0' x | fold -w 99\n: > \"$0.done$RANK\"\nexit 0\n");
+  const auto are_ranks_gone = [&] {
+    for (const char* rank : {"0", "1", "2"}) {
+      if (!std::filesystem::exists((folder_.path() / "rank.sh.done").string() + rank)) return false;
+    }
+    return descendants_of(launch.pid()).size() <= 4;  // a guard and an agent a host
+  };
+  ASSERT_TRUE(comes_to(launch.pid(), are_ranks_gone));
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::kill(launch.pid(), signal);
+  EXPECT_TRUE(comes_to(launch.pid(), [&] { return descendants_of(launch.pid()).empty(); }));
+  EXPECT_GT(launch.wait(), 128);  // which of them came first is not said
 }
 
 TEST_F(ControllerTest, ALostHostIsLeftOutWhereFewerAreEnough) {
