@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <ctime>
 #include <exception>
 #include <filesystem>
@@ -25,6 +26,7 @@
 #include "launcher/hand_over.h"
 #include "launcher/launch_plan.h"
 #include "launcher/master_address.h"
+#include "launcher/open_files.h"
 #include "launcher/pid_file.h"
 #include "launcher/reserved_port.h"
 #include "launcher/restart.h"
@@ -41,6 +43,7 @@ namespace {
 constexpr const char* kDefaultHostfile = "/job/hostfile";
 constexpr int kBadInputExit = 2;
 constexpr int kFailedExit = 1;
+constexpr const char* kSharedPortRemedy = "add --master_port N, the same everywhere";
 
 std::string timestamp_now() {
   const std::time_t now = std::time(nullptr);
@@ -150,11 +153,11 @@ int launch_by_hand(const Options& options, PlanInputs& inputs) {
   DS_CHECK(!options.master_addr.empty() || inputs.hostfile_text || inputs.job, ValueError,
            "[launcher] --no_ssh needs --master_addr, the address of the host with --node_rank 0.");
   inputs.host_index = static_cast<size_t>(options.several_hosts.node_rank);
-  inputs.master_addr = options.master_addr.empty() ? inputs.hosts.front().name : options.master_addr;
+  inputs.master_addr = options.master_addr.empty() ? address_of(inputs.hosts.front().name) : options.master_addr;
   inputs.master_port = options.master_port.value_or(kDefaultPort);
   if (inputs.hosts.size() > 1) choose_gloo_interface(inputs.master_addr);
   std::optional<ReservedPort> port;
-  if (inputs.host_index == 0) port.emplace(inputs.master_port);
+  if (inputs.host_index == 0) port.emplace(inputs.master_port, kSharedPortRemedy);
   const auto pid_file = write_pid_file(options);
   return run_plan(options, inputs, plan_launch(options, inputs)).exit_code;
 }
@@ -194,7 +197,11 @@ std::string address_for_tasks(const Options& options, const PlanInputs& inputs, 
 
 int port_for_tasks(const Options& options, const PlanInputs& inputs, const Task& task) {
   if (options.master_port) return *options.master_port;
-  if (const auto given = core::environment_integer("MASTER_PORT")) return static_cast<int>(*given);
+  if (const auto given = core::environment_integer("MASTER_PORT")) {
+    DS_CHECK(*given >= 1 && *given <= kLargestPort, ValueError, "[launcher] MASTER_PORT: got ", *given,
+             ", expected 1 to ", kLargestPort, ". Unset it, or add --master_port N, the same everywhere.");
+    return static_cast<int>(*given);
+  }
   return task.started_by == "srun" ? inputs.job->shared_port : kDefaultPort;
 }
 
@@ -206,7 +213,7 @@ int launch_task(const Options& options, PlanInputs& inputs, const Task& task) {
   inputs.master_port = port_for_tasks(options, inputs, task);
   if (task.local_size < task.num_tasks) choose_gloo_interface(inputs.master_addr);
   std::optional<ReservedPort> port;
-  if (task.rank == 0) port.emplace(inputs.master_port);
+  if (task.rank == 0) port.emplace(inputs.master_port, kSharedPortRemedy);
   if (task.is_for_host) {
     inputs.hosts = choose_hosts(options, inputs);
     inputs.host_index = static_cast<size_t>(task.host_index);
@@ -239,6 +246,9 @@ int launch(const std::vector<std::string>& arguments, const Options& options, co
   }
   inputs.hosts = choose_hosts(options, inputs);
   const Runner runner = choose_runner(options, inputs);
+  for (const std::string& flag : flags_without_effect(runner, options)) {
+    core::log_warning("[launcher] ", flag, " has no effect: what starts these ranks has no such thing.");
+  }
   if (runner == Runner::kSsh || runner == Runner::kSlurm || runner == Runner::kLocalAgents) {
     return launch_on_hosts(options, set_up_controller(runner, arguments, options, inputs, invoked_as));
   }
@@ -256,6 +266,8 @@ int say_error(const std::exception& error, int exit_code) {
 
 int run(int argc, const char* const* argv) {
   open_standard_descriptors();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is not why a launch ends; children get the default back
+  raise_open_files();
   try {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     if (arguments == std::vector<std::string>{kAgentFlag}) return run_agent(argv[0]);
