@@ -36,6 +36,7 @@
 #include "launcher/standard_descriptors.h"
 #include "launcher/supervisor.h"
 #include "launcher/task.h"
+#include "launcher/venv_script.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -226,6 +227,27 @@ int launch_task(const Options& options, PlanInputs& inputs, const Task& task) {
   return outcome.exit_code;
 }
 
+std::vector<std::filesystem::path> source_venv_script(const Options& options, PlanInputs& inputs) {
+  if (options.several_hosts.venv_script.empty()) return {};
+  VenvScript script(options.several_hosts.venv_script, inputs.machine.host_name);
+  while (!script.is_done()) {
+    std::vector<Watch> watches;
+    script.add_watches(watches);
+    wait_for(watches, std::chrono::steady_clock::time_point::max());
+  }
+  auto folders = script.apply();
+  inputs.environment = environment_map();
+  return folders;
+}
+
+// For ranks of this process, in the environment that --venv_script makes, if it is given.
+void find_command(const Options& options, const std::string& invoked_as, PlanInputs& inputs) {
+  const auto others = program_folders(invoked_as, inputs.environment);  // the script may set another PATH
+  auto folders = source_venv_script(options, inputs);
+  folders.insert(folders.end(), others.begin(), others.end());
+  inputs.command = resolve_command(options, folders, inputs.environment);
+}
+
 int launch(const std::vector<std::string>& arguments, const Options& options, const std::string& invoked_as) {
   core::set_log_level(options.log_level);
   require_landed(options.several_hosts);
@@ -241,7 +263,7 @@ int launch(const std::vector<std::string>& arguments, const Options& options, co
   }
   const auto task = options.several_hosts.no_ssh ? std::nullopt : find_task(inputs.environment);
   if (task) {
-    inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
+    find_command(options, invoked_as, inputs);
     return launch_task(options, inputs, *task);
   }
   inputs.hosts = choose_hosts(options, inputs);
@@ -253,7 +275,7 @@ int launch(const std::vector<std::string>& arguments, const Options& options, co
     return launch_on_hosts(options, set_up_controller(runner, arguments, options, inputs, invoked_as));
   }
   if (runner != Runner::kHere && runner != Runner::kByHand) hand_over(runner, arguments, options, inputs, invoked_as);
-  inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
+  find_command(options, invoked_as, inputs);
   return runner == Runner::kByHand ? launch_by_hand(options, inputs) : launch_here(options, inputs);
 }
 

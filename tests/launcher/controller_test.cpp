@@ -209,6 +209,21 @@ TEST_F(ControllerTest, NothingStartsWhereOneHostCannot) {
   EXPECT_EQ(launch.out(), "");
 }
 
+TEST_F(ControllerTest, AVenvScriptIsSourcedOnEachHost) {
+  const std::string script =
+      folder_.add_program("activate", "echo hello\nexport FROM_SCRIPT=\"a  b $NCCL_GIVEN\"\nexport RANK=9\n");
+  auto launch =
+      start("echo \"$RANK: $FROM_SCRIPT\"\n", {"--venv_script", script}, {}, {.environment = {"NCCL_GIVEN=given"}});
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  for (const char* rank : {"0", "1", "2"}) EXPECT_THAT(launch.out(), HasSubstr(concat(rank, ": a  b given\n")));
+  auto failing = start("echo started\n", {"--venv_script", folder_.add_program("bad", "return 9\n")});
+  EXPECT_EQ(failing.wait(), 2);
+  EXPECT_THAT(failing.err(), HasSubstr("2 of 2 hosts cannot take part, so nothing was started"));
+  EXPECT_THAT(failing.err(), HasSubstr("/bad on host "));
+  EXPECT_THAT(failing.err(), HasSubstr("failed with exit code 9"));
+  EXPECT_EQ(failing.out(), "");
+}
+
 TEST_F(ControllerTest, EachRankLogsOnItsHostAndTheReportQuotesIt) {
   const auto logs = folder_.path() / "logs";
   auto launch =

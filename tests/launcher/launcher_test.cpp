@@ -373,6 +373,22 @@ TEST_F(LauncherTest, ScriptsRunInPythonUnbuffered) {
   EXPECT_EQ(launch.out(), "-u " + script + " --local_rank=0 --x\n");
 }
 
+TEST_F(LauncherTest, AVenvScriptGivesRanksItsVariablesAndItsPython) {
+  const TemporaryFolder venv;
+  std::filesystem::create_directory(venv.path() / "bin");
+  venv.add_program("bin/python3", "#!/bin/sh\necho \"$FROM_SCRIPT with $2\"\n");
+  const auto activate =
+      venv.add_program("activate", concat("export VIRTUAL_ENV='", venv.path().string(), "' FROM_SCRIPT='so  set'\n"));
+  const auto script = folder_.add_program("train.py", "");
+  Launch launch({"--num_gpus", "1", "--venv_script", activate, script});
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  EXPECT_EQ(launch.out(), concat("so  set with ", script, "\n"));
+  Launch failing({"--num_gpus", "1", "--venv_script", folder_.add_program("bad", "exit 9\n"), script});
+  EXPECT_EQ(failing.wait(), 2);
+  EXPECT_THAT(failing.err(), HasSubstr("failed with exit code 9"));
+  EXPECT_EQ(failing.out(), "");
+}
+
 struct BadCall {
   std::vector<std::string> arguments;
   std::string message;

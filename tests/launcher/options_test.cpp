@@ -160,7 +160,6 @@ TEST(Options, RestartsNeedABoundAndOneCommand) {
 }
 
 TEST(Options, FlagsThatHaveNotLandedAreRefusedByName) {
-  EXPECT_THAT(refusal_of({"--venv_script", "a"}), HasSubstr("--venv_script a"));
   EXPECT_THAT(refusal_of({"--autotuning", "tune"}), HasSubstr("--autotuning tune"));
   EXPECT_EQ(refusal_of({"--num_nodes", "2", "--no_ssh_check"}), "no refusal");
 }
