@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,11 +77,7 @@ bool redirect(const SpawnOptions& options) {
   if (options.own_process_group) ::setpgid(0, 0);
   if (!cpus.apply()) fail(Step::kAffinity);
   if (!redirect(options)) fail(Step::kRedirect);
-  rlimit files{};
-  if (options.max_open_files > 0 && ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = std::min<rlim_t>(options.max_open_files, files.rlim_max);
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
+  if (options.open_files) ::setrlimit(RLIMIT_NOFILE, &*options.open_files);
   std::signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);

@@ -1,8 +1,10 @@
 // Starting a child process by fork and exec: no shell in between, and no child that outlives its parent.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +17,8 @@ struct SpawnOptions {
   int stdin_fd = -1;                          ///< -1: the parent's own
   int stdout_fd = -1;
   int stderr_fd = -1;
-  unsigned long max_open_files = 0;  ///< soft bound of the child (ulimit -Sn); 0: the parent's
-  bool own_process_group = true;     ///< false: signals from the terminal reach parent and child alike
+  std::optional<rlimit> open_files = {};  ///< RLIMIT_NOFILE of the child; empty: the parent's
+  bool own_process_group = true;          ///< false: signals from the terminal reach parent and child alike
 };
 
 /// Returns once the child runs the program. The kernel kills it (SIGKILL) when the calling thread's process dies, even

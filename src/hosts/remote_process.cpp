@@ -13,16 +13,18 @@
 
 #include "core/subprocess.h"
 #include "deepspeed/error.h"
-#include "hosts/open_files.h"
 #include "launcher/failure_report.h"
+#include "launcher/open_files.h"
 
 namespace deepspeed::hosts {
 namespace {
 
 IoError cannot_start(const IoError& error, const std::string& program) {
   if (error.error_number() != EMFILE) return error;
+  rlimit limits{};
+  ::getrlimit(RLIMIT_NOFILE, &limits);
   return IoError(concat("[hosts] starting one more ", program, ", which takes four open files of at most ",
-                        max_open_files(), ": allow more with ulimit -n, or ask fewer hosts"),
+                        limits.rlim_cur, ": allow more with ulimit -n, or ask fewer hosts"),
                  program, EMFILE);
 }
 
@@ -48,7 +50,7 @@ RemoteProcess::RemoteProcess(const std::vector<std::string>& command, Consumer c
                       .stdin_fd = in.read_end.get(),
                       .stdout_fd = out.write_end.get(),
                       .stderr_fd = err.write_end.get(),
-                      .max_open_files = first_max_open_files(),
+                      .open_files = launcher::original_open_files(),
                       .own_process_group = false});
   handle_ = core::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (!handle_) {

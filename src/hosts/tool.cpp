@@ -7,8 +7,8 @@
 #include <iostream>
 
 #include "deepspeed/error.h"
-#include "hosts/open_files.h"
 #include "launcher/launch_plan.h"
+#include "launcher/open_files.h"
 #include "launcher/standard_descriptors.h"
 
 namespace deepspeed::hosts {
@@ -24,7 +24,7 @@ int say_error(const char* name, const std::exception& error, int exit_code) {
 int run_tool(const char* name, int argc, const char* const* argv, int (*body)(const ToolCall& call)) {
   launcher::open_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);
-  allow_many_open_files();
+  launcher::raise_open_files();
   try {
     return body({argv[0], {argv + 1, argv + argc}, launcher::environment_map()});
   } catch (const ValueError& error) {

@@ -21,6 +21,7 @@
 #include "launcher/python_versions.h"
 #include "launcher/reserved_port.h"
 #include "launcher/supervisor.h"
+#include "launcher/venv_script.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -114,6 +115,29 @@ class Agent {
     wait_for(watches, channel_.next_beat());
   }
 
+  // The launcher hears from us however long it takes.
+  std::vector<std::filesystem::path> source_venv_script() {
+    if (options_.several_hosts.venv_script.empty()) return {};
+    VenvScript script(options_.several_hosts.venv_script, machine_.host_name);
+    while (!script.is_done()) {
+      DS_CHECK(!channel_.is_closed() && !channel_.keep_alive(), ValueError,
+               "[launcher.agent] the launcher is gone while --venv_script runs.");
+      std::vector<Watch> watches;
+      channel_.add_watches(watches);
+      script.add_watches(watches);
+      wait_for(watches, channel_.next_beat());
+    }
+    return script.apply();
+  }
+
+  // Where Python is looked for. The script may set another PATH.
+  std::vector<std::filesystem::path> folders_of_python() {
+    const auto others = program_folders(invoked_as_, environment_map());
+    auto folders = source_venv_script();
+    folders.insert(folders.end(), others.begin(), others.end());
+    return folders;
+  }
+
   void prepare(const StartOrder& order) {
     options_ = std::get<Options>(parse_options(order.arguments));
     core::set_log_level(options_.log_level);
@@ -123,6 +147,7 @@ class Agent {
     } else if (order.master_port != port_->port()) {
       port_.emplace(order.master_port);
     }
+    const auto folders = folders_of_python();
     PlanInputs inputs;
     inputs.environment = environment_map();
     inputs.machine = machine_;
@@ -131,7 +156,7 @@ class Agent {
     inputs.master_addr = order.master_addr;
     inputs.master_port = order.master_port;
     inputs.timestamp = order.timestamp;
-    inputs.command = resolve_command(options_, program_folders(invoked_as_, inputs.environment), inputs.environment);
+    inputs.command = resolve_command(options_, folders, inputs.environment);
     if (inputs.command.words.size() > 1) interpreter_ = inputs.command.words.front();
     plan_ = plan_launch(options_, inputs);
     log_plan(plan_);

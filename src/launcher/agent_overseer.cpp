@@ -38,7 +38,9 @@ void AgentOverseer::look() {
   } catch (const ValueError&) {
     return lose();  // the launcher speaks another language: as good as gone
   }
-  if (channel_.is_closed() || channel_.keep_alive() || ::getppid() != guard_) lose();
+  // A launcher that the user has stopped sends no beats; should it end meanwhile, the connection does.
+  const bool is_silent = channel_.keep_alive() && !is_suspended_;
+  if (channel_.is_closed() || is_silent || ::getppid() != guard_) lose();
 }
 
 void AgentOverseer::lose() {
@@ -55,8 +57,10 @@ void AgentOverseer::take(const Frame& frame) {
     case FrameKind::kEnd:
       return demands_.push_back({Demand::Kind::kEnd});
     case FrameKind::kSuspend:
+      is_suspended_ = true;
       return demands_.push_back({Demand::Kind::kSuspend});
     case FrameKind::kResume:
+      is_suspended_ = false;
       return demands_.push_back({Demand::Kind::kResume});
     case FrameKind::kCredit:
       credit_bytes_ += decode_number(frame.payload);

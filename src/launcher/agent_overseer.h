@@ -47,6 +47,7 @@ class AgentOverseer final : public Overseer, private LineSink {
   FrameChannel& channel_;
   pid_t guard_;
   bool is_lost_ = false;
+  bool is_suspended_ = false;  // with the launcher
   int64_t credit_bytes_ = 0;
   std::deque<std::string> waiting_lines_;
   size_t waiting_bytes_ = 0;

@@ -54,7 +54,7 @@ Controller::Controller(ControllerSetup setup) : setup_(std::move(setup)) {
       std::vector<int>{SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGUSR1, SIGUSR2});
   console_ = std::make_unique<Console>(STDOUT_FILENO, STDERR_FILENO, 0);
   for (size_t i = 0; i < setup_.order.hosts.size(); ++i) {
-    links_.push_back(std::make_unique<HostLink>(setup_.order.hosts[i], setup_.commands[i]));
+    links_.push_back(std::make_unique<HostLink>(setup_.order.hosts[i], setup_.commands[i], setup_.has_local_agents));
   }
   deadline_ = Clock::now() + kStartPatience;
 }
@@ -78,7 +78,7 @@ Outcome Controller::run() {
   console_->flush();
   return {.exit_code = exit_code,
           .was_started = was_started_,
-          .is_by_signal = received_signal_ != 0,
+          .is_by_signal = num_signals_ > 0,
           .reason = reason(),
           .lost_hosts = lost_hosts_};
 }
@@ -126,7 +126,7 @@ void Controller::take_signal(const ReceivedSignal& signal) {
 }
 
 void Controller::suspend_together() {
-  send_all(FrameKind::kSuspend);
+  send_suspension(FrameKind::kSuspend);
   const auto patience_ends = Clock::now() + kLastPatience;
   const auto is_sent = [&] {
     return std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->channel().is_drained(); });
@@ -137,7 +137,14 @@ void Controller::suspend_together() {
     wait_for(watches, patience_ends);
   }
   std::raise(SIGSTOP);
-  send_all(FrameKind::kResume);
+  send_suspension(FrameKind::kResume);
+}
+
+// Agents whose ranks are gone must not take our sleep for a loss either: their last lines wait.
+void Controller::send_suspension(FrameKind kind) {
+  for (const auto& link : links_) {
+    if (link->state == LinkState::kRunning || link->state == LinkState::kEnded) link->channel().send(kind);
+  }
 }
 
 void Controller::reap() {
@@ -360,6 +367,10 @@ void Controller::note(Cause cause) {
 
 void Controller::lose(HostLink& link) {
   const bool is_early = link.state < LinkState::kEnded;
+  if (was_started_ && !is_early) {
+    console_->say(concat("deepspeed: host ", link.host().name,
+                         ": its ranks have ended, but their last lines are missing: ", link.describe_loss(), "\n"));
+  }
   link.state = LinkState::kLost;
   if (!link.channel().is_at_end()) link.kill();  // it hangs
   if (!was_started_ || !is_early) return;
@@ -382,7 +393,8 @@ void Controller::check_deadline() {
   if (state_ == State::kRunning || Clock::now() < deadline_) return;
   if (state_ != State::kEnding) call_off();
   for (const auto& link : links_) {
-    if (link->state == LinkState::kEnded) continue;  // only lines are to come, which wait for our reader
+    // Only lines are to come, which wait for our reader, until the user has asked twice.
+    if (link->state == LinkState::kEnded && num_signals_ < 2) continue;
     link->kill();
   }
   deadline_ = Clock::now() + kLastPatience;

@@ -21,6 +21,7 @@ struct ControllerSetup {
   std::vector<std::vector<std::string>> commands;  ///< what starts each host's agent
   bool shows_pids = false;                         ///< --save_pid
   bool collapses_lines = false;                    ///< --collapse_lines
+  bool has_local_agents = false;                   ///< the commands are the agents themselves, not a way to them
 };
 
 /// [Note: How hosts end]
@@ -52,6 +53,7 @@ class Controller {
   void take_signals();
   void take_signal(const ReceivedSignal& signal);
   void suspend_together();
+  void send_suspension(FrameKind kind);
   void reap();
   void take_frames(HostLink& link);
   void take(HostLink& link, const Frame& frame);

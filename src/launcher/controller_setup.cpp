@@ -64,6 +64,7 @@ ControllerSetup set_up_controller(Runner runner, const std::vector<std::string>&
   const std::string folder = std::filesystem::current_path().string();
   setup.shows_pids = options.save_pid;
   setup.collapses_lines = options.collapse_lines;
+  setup.has_local_agents = runner == Runner::kLocalAgents;
   setup.order = {.arguments = arguments,
                  .folder = folder,
                  .environment = carried_variables(inputs.environment, folder),

@@ -12,8 +12,10 @@ namespace {
 
 constexpr std::array<std::string_view, 10> kPrefixes = {"DEEPSPEED_", "DS_",  "GLOO_",  "MLFLOW", "MV2",
                                                         "NCCL",       "OMP_", "PYTHON", "TORCH_", "UCX"};
-constexpr std::array<std::string_view, 8> kSecretParts = {"ACCESS",   "AUTH",   "CREDENTIAL", "KEY",
-                                                          "PASSWORD", "PASSWD", "SECRET",     "TOKEN"};
+constexpr std::array<std::string_view, 10> kSecretParts = {"ACCESS", "AUTH", "CONNECTION", "CREDENTIAL", "DSN",
+                                                           "KEY",    "PASS", "PWD",        "SECRET",     "TOKEN"};
+// With what they stand for behind them, as connection strings and signed addresses have them.
+constexpr std::array<std::string_view, 6> kSecretFields = {"KEY=", "PASSWORD=", "PWD=", "SECRET=", "SIG=", "TOKEN="};
 constexpr std::string_view kBlanks = " \t\r";
 
 bool is_exported(const std::string& name, bool is_aisc) {
@@ -21,12 +23,29 @@ bool is_exported(const std::string& name, bool is_aisc) {
   return std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](std::string_view one) { return name.starts_with(one); });
 }
 
-bool is_secret(const std::string& name) {
-  std::string upper = name;
-  std::transform(upper.begin(), upper.end(), upper.begin(),
+std::string to_upper(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c); });
-  return std::any_of(kSecretParts.begin(), kSecretParts.end(),
-                     [&](std::string_view part) { return upper.find(part) != std::string::npos; });
+  return text;
+}
+
+template <class Parts>
+bool has_any(const std::string& text, const Parts& parts) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](std::string_view part) { return text.find(part) != std::string::npos; });
+}
+
+// PAT (a personal access token) is a word by itself: PYTHONPATH is none.
+bool has_secret_name(const std::string& name) {
+  const std::string upper = to_upper(name);
+  return has_any(upper, kSecretParts) || ("_" + upper + "_").find("_PAT_") != std::string::npos;
+}
+
+// https://user:password@host, AccountKey=...
+bool has_secret_value(const std::string& value) {
+  const size_t address = value.find("://");
+  const bool names_user = address != std::string::npos && value.find('@', address) != std::string::npos;
+  return names_user || has_any(to_upper(value), kSecretFields);
 }
 
 bool is_name_character(char c, bool is_first) {
@@ -40,6 +59,14 @@ size_t bad_character(std::string_view line, size_t begin) {
   return at < line.size() && line[at] == '=' && at > begin ? std::string_view::npos : at;
 }
 
+// Others can stand in an environment, but not in a shell's `export`, where they would be commands.
+bool is_name(std::string_view name) {
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (!is_name_character(name[i], i == 0)) return false;
+  }
+  return !name.empty();
+}
+
 size_t skip_blanks(std::string_view line, size_t at) {
   return std::min(line.find_first_not_of(kBlanks, at), line.size());
 }
@@ -50,7 +77,7 @@ Environment exported_variables(const Environment& environment, const std::string
   const bool is_aisc = environment.count("AISC_JOB_NAME") == 1;
   Environment exported;
   for (const auto& [name, value] : environment) {
-    if (is_exported(name, is_aisc)) exported.emplace(name, value);
+    if (is_exported(name, is_aisc) && is_name(name)) exported.emplace(name, value);
   }
   std::string& path = exported["PYTHONPATH"];
   path = path.empty() ? folder : folder + ":" + path;
@@ -83,7 +110,8 @@ Environment parse_environment_file(std::string_view text, const std::string& pat
 std::string describe_variables(const Environment& variables) {
   std::string text;
   for (const auto& [name, value] : variables) {
-    text += concat(text.empty() ? "" : " ", name, "=", is_secret(name) ? "***" : quoted({value}));
+    text += concat(text.empty() ? "" : " ", name, "=",
+                   has_secret_name(name) || has_secret_value(value) ? "***" : quoted({value}));
   }
   return text;
 }

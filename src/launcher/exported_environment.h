@@ -11,7 +11,8 @@ namespace deepspeed::launcher {
 
 /// Variables whose names begin with MLFLOW, MV2, NCCL, PYTHON, UCX (as DeepSpeed has it), or with DEEPSPEED_, DS_,
 /// GLOO_, OMP_ or TORCH_. In an Azure AISC job (AISC_JOB_NAME is set) each host has an NCCL_IB_HCA and UCX_NET_DEVICES
-/// of its own. PYTHONPATH gets `folder` in front, as Python does for what is started there.
+/// of its own. Names that no shell could export are left out. PYTHONPATH gets `folder` in front, as Python does for
+/// what is started there.
 Environment exported_variables(const Environment& environment, const std::string& folder);
 
 /// Reads an environment file (.deepspeed_env): lines NAME=VALUE, the value as it is to the end of the line; blank
@@ -19,8 +20,8 @@ Environment exported_variables(const Environment& environment, const std::string
 /// column.
 Environment parse_environment_file(std::string_view text, const std::string& path);
 
-/// "NAME=value ..." for the user to read. Where the name tells of a secret (KEY, TOKEN, SECRET, PASSWORD ...), ***
-/// stands for the value.
+/// "NAME=value ..." for the user to read. Where the name tells of a secret (KEY, TOKEN, SECRET, PASS ...), or the value
+/// looks like one (https://user:password@host, AccountKey=...), *** stands for the value.
 std::string describe_variables(const Environment& variables);
 
 }  // namespace deepspeed::launcher

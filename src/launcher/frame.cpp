@@ -39,17 +39,15 @@ void FrameDecoder::feed(std::string_view bytes) {
 
 void FrameDecoder::skip() {
   const size_t at = buffer_.find(kPreamble);
-  if (at == std::string::npos) {
-    DS_CHECK(buffer_.size() <= kMostSkippedBytes, ValueError, "[launcher] no agent answered, but something wrote ",
-             buffer_.size(), " bytes.");
-    return;
-  }
+  if (at == std::string::npos) return;
   skipped_ = buffer_.substr(0, at);
   buffer_.erase(0, at + kPreamble.size());
   is_skipping_ = false;
 }
 
 std::optional<Frame> FrameDecoder::next() {
+  DS_CHECK(!is_skipping_ || buffer_.size() <= kMostSkippedBytes, ValueError,
+           "[launcher] no agent answered, but something wrote ", buffer_.size(), " bytes");
   if (is_skipping_ || buffer_.size() < kLengthBytes) return std::nullopt;
   size_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length = (length << 8) | static_cast<uint8_t>(buffer_[i]);

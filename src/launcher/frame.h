@@ -14,7 +14,8 @@ namespace deepspeed::launcher {
 /// kRefused; when all are ready, all get kStart. Lines of ranks come as kLine, no more than the launcher has given
 /// kCredit for, so that a slow reader of the launcher's output holds up lines and nothing else. The first failure of a
 /// host is kFailure, at once; kEnded says that all its ranks are gone, and kLast that no line follows. kBeat goes both
-/// ways every two seconds; a side that hears nothing for eight takes the other for lost. A side whose connection is
+/// ways every two seconds; a side that hears nothing for eight takes the other for lost, but not between kSuspend and
+/// kResume. A side whose connection is
 /// lost ends its ranks.
 enum class FrameKind : uint8_t {
   // from the agent
@@ -61,6 +62,8 @@ class FrameDecoder {
   std::optional<Frame> next();
   bool has_begun() const { return !is_skipping_; }
   const std::string& skipped() const { return skipped_; }
+  /// What has come and is no frame yet; all of it where frames have not begun.
+  const std::string& unread() const { return buffer_; }
 
  private:
   void skip();

@@ -43,6 +43,7 @@ class FrameChannel {
   bool is_closed() const { return is_at_end_ || queue_.is_broken(); }
   bool is_drained() const { return queue_.is_empty() || queue_.is_broken(); }
   const std::string& skipped() const { return decoder_.skipped(); }
+  const std::string& unread() const { return decoder_.unread(); }
   bool has_begun() const { return decoder_.has_begun(); }
 
  private:

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -12,6 +13,7 @@
 #include "launcher/carried.h"
 #include "launcher/exported_environment.h"
 #include "launcher/mpirun_command.h"
+#include "launcher/open_files.h"
 #include "launcher/pdsh_command.h"
 #include "launcher/ssh_command.h"
 
@@ -43,7 +45,34 @@ void check_flags(const SeveralHostsOptions& several) {
            " leaves the launch to another program. Leave that flag out to have it watched and started again.");
 }
 
+// The hosts of a Slurm job: pdsh's are outside of it and know none, and mpirun's ranks are counted here.
+void check_job(Runner runner, const Options& options, const PlanInputs& inputs) {
+  if (!inputs.job || inputs.hostfile_text) return;
+  const bool is_known = runner == Runner::kPdsh ? options.several_hosts.num_nodes > 1 : options.num_gpus.has_value();
+  DS_CHECK(is_known, ValueError, "[launcher] --launcher ", options.several_hosts.launcher, " in Slurm job ",
+           inputs.job->id, ", without a hostfile: it cannot tell ",
+           runner == Runner::kPdsh ? "its commands which hosts there are. Add --hostfile FILE or --num_nodes N"
+                                   : "how many GPUs each host has. Add --hostfile FILE or --num_gpus N",
+           ", or leave --launcher out: the job's hosts are then asked.");
+}
+
+// mpirun counts a host's ranks, and each takes the GPU of its number.
+void check_hosts_of_mpirun(const std::vector<Host>& hosts, const std::string& launcher) {
+  for (const Host& host : hosts) {
+    const bool begins_at_zero = host.slots.back() + 1 == static_cast<int>(host.slots.size());
+    std::string slots;
+    for (const int slot : host.slots) slots += concat(slots.empty() ? "" : ",", slot);
+    DS_CHECK(begins_at_zero, ValueError, "[launcher] --launcher ", launcher, ": host ", host.name, " has slots ", slots,
+             ", but mpirun can only be told how many. Leave --launcher out, or choose slots from 0 on.");
+    DS_CHECK(address_of(host.name) == host.name, ValueError, "[launcher] --launcher ", launcher, ": host ", host.name,
+             ": mpirun takes no user. Write the user into ~/.ssh/config and the host alone into the hostfile, or leave "
+             "--launcher out.");
+  }
+}
+
 [[noreturn]] void execute(const std::vector<std::string>& command, const Environment& variables) {
+  std::signal(SIGPIPE, SIG_DFL);
+  restore_open_files();
   for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
@@ -83,6 +112,7 @@ struct Errand {
 
 [[noreturn]] void run_mpirun(const Errand& errand, Runner runner, const Options& options, const PlanInputs& inputs) {
   const SeveralHostsOptions& several = options.several_hosts;
+  check_hosts_of_mpirun(inputs.hosts, several.launcher);
   const bool is_open_mpi = runner == Runner::kOpenMpi;
   Environment variables = errand.variables;
   variables["MASTER_ADDR"] = errand.master_addr;
@@ -103,12 +133,14 @@ struct Errand {
 void hand_over(Runner runner, const std::vector<std::string>& arguments, const Options& options,
                const PlanInputs& inputs, const std::string& invoked_as) {
   check_flags(options.several_hosts);
+  check_job(runner, options, inputs);
   const std::string folder = std::filesystem::current_path().string();
-  const Errand errand{.folder = folder,
-                      .variables = carried_variables(inputs.environment, folder),
-                      .program_path = path_of_program(invoked_as, inputs.environment),
-                      .master_addr = options.master_addr.empty() ? inputs.hosts.front().name : options.master_addr,
-                      .master_port = options.master_port.value_or(kDefaultPort)};
+  const Errand errand{
+      .folder = folder,
+      .variables = carried_variables(inputs.environment, folder),
+      .program_path = path_of_program(invoked_as, inputs.environment),
+      .master_addr = options.master_addr.empty() ? address_of(inputs.hosts.front().name) : options.master_addr,
+      .master_port = options.master_port.value_or(kDefaultPort)};
   core::log_info("variables for all hosts: ", describe_variables(errand.variables));
   if (runner == Runner::kPdsh) run_pdsh(errand, arguments, options.several_hosts, inputs);
   run_mpirun(errand, runner, options, inputs);

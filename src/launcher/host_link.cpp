@@ -13,6 +13,7 @@
 
 #include "core/subprocess.h"
 #include "deepspeed/error.h"
+#include "launcher/open_files.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -25,7 +26,9 @@ struct Pipe {
   core::Descriptor read_end, write_end;
   Pipe() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw IoError("[launcher] a pipe to an agent", "pipe", errno);
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+      throw IoError("[launcher] a pipe to an agent (three a host; ulimit -Hn bounds them)", "pipe", errno);
+    }
     read_end = core::Descriptor(ends[0]);
     write_end = core::Descriptor(ends[1]);
   }
@@ -35,6 +38,18 @@ std::string joined(const std::vector<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines) text += (text.empty() ? "" : " / ") + line;
   return text;
+}
+
+// What a login shell said that did not go on to an agent: "This account is currently not available."
+std::string last_lines_of(const std::string& text) {
+  LineSplitter splitter;
+  LastLines last;
+  const auto keep = [&](const Line& line) {
+    if (!line.text.empty()) last.add({line.text, LineEnd::kNewline});
+  };
+  splitter.feed(text, keep);
+  splitter.finish(keep);
+  return joined(last.lines());
 }
 
 // An agent looks at these for how it was reached; ours say how the user reached us.
@@ -48,13 +63,15 @@ std::vector<std::string> environment_of_link() {
 
 }  // namespace
 
-HostLink::HostLink(Host host, const std::vector<std::string>& command) : host_(std::move(host)) {
+HostLink::HostLink(Host host, const std::vector<std::string>& command, bool is_local)
+    : host_(std::move(host)), is_local_(is_local) {
   Pipe in, out, err;
   pid_ = core::spawn({.command = command,
                       .environment = environment_of_link(),
                       .stdin_fd = in.read_end.get(),
                       .stdout_fd = out.write_end.get(),
-                      .stderr_fd = err.write_end.get()});
+                      .stderr_fd = err.write_end.get(),
+                      .open_files = original_open_files()});
   in_ = std::move(in.write_end);
   out_ = std::move(out.read_end);
   err_ = std::move(err.read_end);
@@ -71,7 +88,8 @@ HostLink::~HostLink() {
 void HostLink::kill() {
   if (!is_running()) return;
   was_killed_ = true;
-  ::kill(pid_, SIGKILL);
+  // The ssh on PATH may be a script with the real one below it. A local agent's guard cleans up by itself.
+  ::kill(is_local_ ? pid_ : -pid_, SIGKILL);
 }
 
 int HostLink::signal_exit_code() const {
@@ -104,17 +122,22 @@ bool HostLink::is_lost() {
   // Until the agent has greeted, ssh's own patience counts.
   if (state != State::kConnecting && channel_->keep_alive()) was_silent_ = true;
   // An agent that is through takes no credit any more, while its last lines are still in the pipe.
-  return was_silent_ || !nonsense_.empty() || channel_->is_at_end();
+  const bool is_cut_off = was_killed_ && !is_running();  // even where something below it holds the pipe open
+  return was_silent_ || !nonsense_.empty() || channel_->is_at_end() || is_cut_off;
 }
 
 std::string HostLink::describe_loss() const {
-  const std::string said = joined(last_error_lines_.lines());
+  std::string said = joined(last_error_lines_.lines());
+  if (!channel_->has_begun()) {
+    const std::string output = last_lines_of(channel_->unread());
+    said += (said.empty() || output.empty() ? "" : " / ") + output;
+  }
   const std::string quote = said.empty() ? "" : concat(": ", said);
   if (was_silent_) {
     return concat("nothing was heard from it for ", FrameChannel::kLongestSilence.count(),
                   " s: the host, or the way to it, is down or stopped");
   }
-  if (!nonsense_.empty()) return nonsense_;
+  if (!nonsense_.empty()) return channel_->has_begun() ? nonsense_ : nonsense_ + quote;
   if (!channel_->has_begun()) {
     if (exit_code_ == kNotFound) {
       return concat("no deepspeed program there, neither at the path that it has here nor on PATH", quote,

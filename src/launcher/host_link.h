@@ -32,7 +32,9 @@ class HostLink {
     kLost         ///< the connection is gone before its time
   };
 
-  HostLink(Host host, const std::vector<std::string>& command);
+  /// `is_local`: the command is the agent itself, which ends its ranks when it is killed; else something that leads to
+  /// it, which is killed with all of its process group.
+  HostLink(Host host, const std::vector<std::string>& command, bool is_local = false);
   ~HostLink();
   HostLink(const HostLink&) = delete;
   HostLink& operator=(const HostLink&) = delete;
@@ -75,6 +77,7 @@ class HostLink {
   void read_errors();
 
   Host host_;
+  bool is_local_;
   int first_rank_ = 0;
   pid_t pid_ = -1;
   core::Descriptor in_, out_, err_;

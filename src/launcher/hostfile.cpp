@@ -77,6 +77,37 @@ std::variant<Host, BadPlace> parse_line(std::string_view line) {
   return host;
 }
 
+// Of the pool's names the longest that `text` begins with as a whole: it may hold @ and :, as me@node1 and fe80::1 do.
+size_t pool_name_length(std::string_view text, const std::vector<Host>& pool) {
+  size_t length = 0;
+  for (const Host& host : pool) {
+    const size_t end = host.name.size();
+    const bool is_whole = text.starts_with(host.name) && (text.size() == end || text[end] == ':' || text[end] == '@');
+    if (is_whole) length = std::max(length, end);
+  }
+  return length;
+}
+
+// A host of a filter, and what stands behind its colon; nothing where there is none.
+struct FilterPart {
+  std::string name;
+  std::optional<std::string_view> slots;
+};
+
+std::vector<FilterPart> filter_parts(std::string_view text, const std::vector<Host>& pool) {
+  std::vector<FilterPart> parts;
+  while (true) {
+    const size_t known = pool_name_length(text, pool);
+    const size_t end = std::min(text.find('@', known), text.size());
+    const std::string_view part = text.substr(0, end);
+    const size_t colon = part.find(':', known);
+    FilterPart& one = parts.emplace_back(FilterPart{std::string(part.substr(0, colon)), std::nullopt});
+    if (colon != std::string_view::npos) one.slots = part.substr(colon + 1);
+    if (end == text.size()) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
 auto find_host(const std::vector<Host>& hosts, const std::string& name) {
   return std::find_if(hosts.begin(), hosts.end(), [&](const Host& host) { return host.name == name; });
 }
@@ -130,15 +161,14 @@ std::vector<Host> parse_hostfile(std::string_view text, const std::string& path)
   return hosts;
 }
 
-std::vector<Host> parse_host_filter(const HostFilter& filter) {
+std::vector<Host> parse_host_filter(const HostFilter& filter, const std::vector<Host>& pool) {
   std::vector<Host> hosts;
-  for (const std::string_view part : split(filter.text, '@')) {
-    const size_t colon = part.find(':');
-    Host host{std::string(part.substr(0, colon)), {}};
+  for (const FilterPart& part : filter_parts(filter.text, pool)) {
+    Host host{part.name, {}};
     DS_CHECK(!host.name.empty(), ValueError, "[launcher] ", filter.origin, ": got \"", filter.text,
              "\", expected HOST[:SLOT[,SLOT...]], several joined by @.");
-    if (colon != std::string_view::npos) {
-      for (const std::string_view text : split(part.substr(colon + 1), ',')) {
+    if (part.slots) {
+      for (const std::string_view text : split(*part.slots, ',')) {
         const auto slot = leading_number(text);
         const bool is_whole = slot && text.find_first_not_of("0123456789") == std::string_view::npos;
         DS_CHECK(is_whole && *slot < kMostSlots, ValueError, "[launcher] ", filter.origin, ": slot \"", text,
@@ -158,7 +188,7 @@ std::vector<Host> parse_host_filter(const HostFilter& filter) {
 
 std::vector<Host> select_hosts(const std::vector<Host>& pool, const HostFilter& filter) {
   if (filter.text.empty()) return pool;
-  const auto named_hosts = parse_host_filter(filter);
+  const auto named_hosts = parse_host_filter(filter, pool);
   check_against_pool(pool, filter, named_hosts);
 
   std::vector<Host> selected;
@@ -175,6 +205,11 @@ std::vector<Host> select_hosts(const std::vector<Host>& pool, const HostFilter& 
   }
   DS_CHECK(!selected.empty(), ValueError, "[launcher] ", filter.origin, " ", filter.text, " leaves no slot to run on.");
   return selected;
+}
+
+std::string address_of(const std::string& host) {
+  const size_t at = host.rfind('@');
+  return at == std::string::npos ? host : host.substr(at + 1);
 }
 
 }  // namespace deepspeed::launcher

@@ -28,12 +28,15 @@ struct HostFilter {
   bool excludes = false;  ///< names what to leave out
 };
 
-/// The filter's hosts, slots sorted and each once; no slots: the whole host.
-/// Throws ValueError that shows the part that does not fit.
-std::vector<Host> parse_host_filter(const HostFilter& filter);
+/// The filter's hosts, slots sorted and each once; no slots: the whole host. Names of `pool` are known as a whole, with
+/// the @ and : in them. Throws ValueError that shows the part that does not fit.
+std::vector<Host> parse_host_filter(const HostFilter& filter, const std::vector<Host>& pool = {});
 
 /// The hosts and slots of `pool` that the filter leaves, in the pool's order; hosts without slots are dropped.
 /// Throws ValueError naming a host or slot that the pool does not have, and where nothing is left.
 std::vector<Host> select_hosts(const std::vector<Host>& pool, const HostFilter& filter);
+
+/// A host's name or address without the USER@ that ssh may need.
+std::string address_of(const std::string& host);
 
 }  // namespace deepspeed::launcher

@@ -26,8 +26,9 @@ std::vector<int> first_slots(int count) {
 // The GPUs that a launch may pick from, by the names that CUDA_VISIBLE_DEVICES takes: slot i is names[i].
 struct Gpus {
   std::vector<std::string> names;
-  bool renamed = false;  // by GPU or MIG identifiers
-  std::string include;   // what CUDA_VISIBLE_DEVICES asks for, as a host filter; empty: no wish
+  bool renamed = false;                    // by GPU or MIG identifiers
+  std::string include;                     // what CUDA_VISIBLE_DEVICES asks for, as a host filter; empty: no wish
+  std::vector<std::string> included = {};  // the same as names
 };
 
 bool is_number(const std::string& text) {
@@ -67,6 +68,7 @@ Gpus find_gpus(const PlanInputs& inputs) {
     gpus.names = entries;
     gpus.renamed = is_in_job;
   } else if (std::all_of(entries.begin(), entries.end(), is_number)) {
+    gpus.included = entries;
     for (const std::string& entry : entries)
       gpus.include += (gpus.include.empty() ? std::string(kThisHost) + ":" : ",") + entry;
   } else {
@@ -74,6 +76,23 @@ Gpus find_gpus(const PlanInputs& inputs) {
     gpus.renamed = true;
   }
   return gpus;
+}
+
+// Where slots are counted and not chosen, slot i is the i-th GPU that CUDA_VISIBLE_DEVICES asks for, as in a job.
+Gpus only_included(Gpus gpus) {
+  if (gpus.include.empty()) return gpus;
+  return {.names = gpus.included, .renamed = true, .include = {}};
+}
+
+// Without a hostfile, and the command started by hand on each of N equal hosts.
+bool are_hosts_equal(const Options& options, const PlanInputs& inputs) {
+  const SeveralHostsOptions& several = options.several_hosts;
+  return !inputs.hostfile_text && !inputs.job && several.no_ssh && several.num_nodes > 1;
+}
+
+Gpus find_gpus(const Options& options, const PlanInputs& inputs) {
+  const Gpus gpus = find_gpus(inputs);
+  return are_hosts_equal(options, inputs) && !options.num_gpus ? only_included(gpus) : gpus;
 }
 
 bool wants_gpus(const PlanInputs& inputs, const Gpus& gpus) {
@@ -101,7 +120,7 @@ int num_cpu_slots(const Options& options, const Machine& machine) {
   return count;
 }
 
-// Without a hostfile, and the command started by hand on each of N equal hosts: names are only for messages.
+// Names are only for messages.
 std::vector<Host> equal_hosts(int num_hosts, int num_slots) {
   std::vector<Host> hosts;
   for (int i = 0; i < num_hosts; ++i) hosts.push_back({concat("node", i), first_slots(num_slots)});
@@ -130,11 +149,11 @@ std::vector<Host> hosts_of_job(const Options& options, const PlanInputs& inputs)
 std::vector<Host> host_pool(const Options& options, const PlanInputs& inputs) {
   if (inputs.hostfile_text) return parse_hostfile(*inputs.hostfile_text, inputs.hostfile_path);
   if (inputs.job) return hosts_of_job(options, inputs);
-  const Gpus gpus = find_gpus(inputs);
+  const Gpus gpus = find_gpus(options, inputs);
   const bool on_gpus = wants_gpus(inputs, gpus);
   const int count = on_gpus ? static_cast<int>(gpus.names.size()) : num_cpu_slots(options, inputs.machine);
   const SeveralHostsOptions& several = options.several_hosts;
-  if (several.num_nodes > 1 && several.no_ssh) return equal_hosts(several.num_nodes, count);
+  if (are_hosts_equal(options, inputs)) return equal_hosts(several.num_nodes, count);
   DS_CHECK(several.num_nodes <= 1, ValueError, "[launcher] --num_nodes ", several.num_nodes,
            " needs to know which hosts: write a hostfile and add --hostfile FILE.");
   return {{kThisHost, first_slots(count)}};
@@ -241,7 +260,7 @@ std::vector<Host> choose_hosts(const Options& options, const PlanInputs& inputs)
 }
 
 LaunchPlan plan_launch(const Options& options, const PlanInputs& inputs) {
-  const Gpus gpus = find_gpus(inputs);
+  const Gpus gpus = find_gpus(options, inputs);
   LaunchPlan launch;
   launch.on_gpus = wants_gpus(inputs, gpus);
   launch.hosts = inputs.hosts;
@@ -288,7 +307,7 @@ LaunchPlan plan_task(const Options& options, const PlanInputs& inputs, const Tas
   launch.master_addr = inputs.master_addr;
   launch.master_port = inputs.master_port;
   launch.world_size = task.num_tasks;
-  const Gpus gpus = find_gpus(inputs);
+  const Gpus gpus = only_included(find_gpus(inputs));
   launch.on_gpus = wants_gpus(inputs, gpus);
   RankPlan rank = plan_rank(
       options, inputs, launch,

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <ctime>
 #include <exception>
 #include <filesystem>
@@ -25,6 +26,7 @@
 #include "launcher/hand_over.h"
 #include "launcher/launch_plan.h"
 #include "launcher/master_address.h"
+#include "launcher/open_files.h"
 #include "launcher/pid_file.h"
 #include "launcher/reserved_port.h"
 #include "launcher/restart.h"
@@ -34,6 +36,7 @@
 #include "launcher/standard_descriptors.h"
 #include "launcher/supervisor.h"
 #include "launcher/task.h"
+#include "launcher/venv_script.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -41,6 +44,7 @@ namespace {
 constexpr const char* kDefaultHostfile = "/job/hostfile";
 constexpr int kBadInputExit = 2;
 constexpr int kFailedExit = 1;
+constexpr const char* kSharedPortRemedy = "add --master_port N, the same everywhere";
 
 std::string timestamp_now() {
   const std::time_t now = std::time(nullptr);
@@ -150,11 +154,11 @@ int launch_by_hand(const Options& options, PlanInputs& inputs) {
   DS_CHECK(!options.master_addr.empty() || inputs.hostfile_text || inputs.job, ValueError,
            "[launcher] --no_ssh needs --master_addr, the address of the host with --node_rank 0.");
   inputs.host_index = static_cast<size_t>(options.several_hosts.node_rank);
-  inputs.master_addr = options.master_addr.empty() ? inputs.hosts.front().name : options.master_addr;
+  inputs.master_addr = options.master_addr.empty() ? address_of(inputs.hosts.front().name) : options.master_addr;
   inputs.master_port = options.master_port.value_or(kDefaultPort);
   if (inputs.hosts.size() > 1) choose_gloo_interface(inputs.master_addr);
   std::optional<ReservedPort> port;
-  if (inputs.host_index == 0) port.emplace(inputs.master_port);
+  if (inputs.host_index == 0) port.emplace(inputs.master_port, kSharedPortRemedy);
   const auto pid_file = write_pid_file(options);
   return run_plan(options, inputs, plan_launch(options, inputs)).exit_code;
 }
@@ -194,7 +198,11 @@ std::string address_for_tasks(const Options& options, const PlanInputs& inputs, 
 
 int port_for_tasks(const Options& options, const PlanInputs& inputs, const Task& task) {
   if (options.master_port) return *options.master_port;
-  if (const auto given = core::environment_integer("MASTER_PORT")) return static_cast<int>(*given);
+  if (const auto given = core::environment_integer("MASTER_PORT")) {
+    DS_CHECK(*given >= 1 && *given <= kLargestPort, ValueError, "[launcher] MASTER_PORT: got ", *given,
+             ", expected 1 to ", kLargestPort, ". Unset it, or add --master_port N, the same everywhere.");
+    return static_cast<int>(*given);
+  }
   return task.started_by == "srun" ? inputs.job->shared_port : kDefaultPort;
 }
 
@@ -206,7 +214,7 @@ int launch_task(const Options& options, PlanInputs& inputs, const Task& task) {
   inputs.master_port = port_for_tasks(options, inputs, task);
   if (task.local_size < task.num_tasks) choose_gloo_interface(inputs.master_addr);
   std::optional<ReservedPort> port;
-  if (task.rank == 0) port.emplace(inputs.master_port);
+  if (task.rank == 0) port.emplace(inputs.master_port, kSharedPortRemedy);
   if (task.is_for_host) {
     inputs.hosts = choose_hosts(options, inputs);
     inputs.host_index = static_cast<size_t>(task.host_index);
@@ -217,6 +225,27 @@ int launch_task(const Options& options, PlanInputs& inputs, const Task& task) {
   const bool has_failed = outcome.exit_code != 0 && !outcome.is_by_signal;
   if (has_failed && task.started_by == "srun") end_slurm_step(inputs.environment);  // mpirun ends the others itself
   return outcome.exit_code;
+}
+
+std::vector<std::filesystem::path> source_venv_script(const Options& options, PlanInputs& inputs) {
+  if (options.several_hosts.venv_script.empty()) return {};
+  VenvScript script(options.several_hosts.venv_script, inputs.machine.host_name);
+  while (!script.is_done()) {
+    std::vector<Watch> watches;
+    script.add_watches(watches);
+    wait_for(watches, std::chrono::steady_clock::time_point::max());
+  }
+  auto folders = script.apply();
+  inputs.environment = environment_map();
+  return folders;
+}
+
+// For ranks of this process, in the environment that --venv_script makes, if it is given.
+void find_command(const Options& options, const std::string& invoked_as, PlanInputs& inputs) {
+  const auto others = program_folders(invoked_as, inputs.environment);  // the script may set another PATH
+  auto folders = source_venv_script(options, inputs);
+  folders.insert(folders.end(), others.begin(), others.end());
+  inputs.command = resolve_command(options, folders, inputs.environment);
 }
 
 int launch(const std::vector<std::string>& arguments, const Options& options, const std::string& invoked_as) {
@@ -234,16 +263,19 @@ int launch(const std::vector<std::string>& arguments, const Options& options, co
   }
   const auto task = options.several_hosts.no_ssh ? std::nullopt : find_task(inputs.environment);
   if (task) {
-    inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
+    find_command(options, invoked_as, inputs);
     return launch_task(options, inputs, *task);
   }
   inputs.hosts = choose_hosts(options, inputs);
   const Runner runner = choose_runner(options, inputs);
+  for (const std::string& flag : flags_without_effect(runner, options)) {
+    core::log_warning("[launcher] ", flag, " has no effect: what starts these ranks has no such thing.");
+  }
   if (runner == Runner::kSsh || runner == Runner::kSlurm || runner == Runner::kLocalAgents) {
     return launch_on_hosts(options, set_up_controller(runner, arguments, options, inputs, invoked_as));
   }
   if (runner != Runner::kHere && runner != Runner::kByHand) hand_over(runner, arguments, options, inputs, invoked_as);
-  inputs.command = resolve_command(options, program_folders(invoked_as, inputs.environment), inputs.environment);
+  find_command(options, invoked_as, inputs);
   return runner == Runner::kByHand ? launch_by_hand(options, inputs) : launch_here(options, inputs);
 }
 
@@ -256,6 +288,8 @@ int say_error(const std::exception& error, int exit_code) {
 
 int run(int argc, const char* const* argv) {
   open_standard_descriptors();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is not why a launch ends; children get the default back
+  raise_open_files();
   try {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     if (arguments == std::vector<std::string>{kAgentFlag}) return run_agent(argv[0]);

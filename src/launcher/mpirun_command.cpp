@@ -62,6 +62,8 @@ std::vector<std::string> task_arguments(const Options& options) {
   if (!options.bind_core_list.empty()) append(words, {"--bind_core_list", options.bind_core_list});
   if (!options.rank_log_folder.empty()) append(words, {"--enable_each_rank_log", options.rank_log_folder});
   add_if(options.save_pid, "--save_pid");
+  const std::string& venv_script = options.several_hosts.venv_script;
+  if (!venv_script.empty()) append(words, {"--venv_script", venv_script});
   append(words, {"--log_level", core::name_of(options.log_level), "--", options.script});
   append(words, options.script_arguments);
   return words;

@@ -12,8 +12,6 @@
 namespace deepspeed::launcher {
 namespace {
 
-constexpr int kLargestPort = 65535;
-
 constexpr const char* kExamples = R"(Examples:
   deepspeed train.py --deepspeed_config ds_config.json
       one rank on each GPU of this machine; without GPUs, one on each CPU socket
@@ -80,6 +78,12 @@ void add_program_flags(CLI::App& app, RawOptions& raw) {
   app.add_flag("--module", raw.options.module, "The script is a Python module, as in `python -m`")->group(group);
   app.add_flag("--no_python", raw.options.no_python, "The script is a program; run it without Python")->group(group);
   app.add_flag("--no_local_rank", raw.options.no_local_rank, "Do not pass --local_rank=N to the script")->group(group);
+  app.add_option(
+         "--venv_script", raw.options.several_hosts.venv_script,
+         "Let a bash source this on each host before ranks start; they get its variables, and the Python of the "
+         "virtual environment that it activates")
+      ->group(group)
+      ->type_name("FILE");
 }
 
 void add_rendezvous_flags(CLI::App& app, RawOptions& raw) {
@@ -168,7 +172,6 @@ void add_several_hosts_flags(CLI::App& app, RawOptions& raw) {
                "Start even if hosts have different versions of Python, torch, deepspeed, CUDA or NCCL")
       ->group(group);
   const std::string later = "Not in this version: these stop with a message";
-  app.add_option("--venv_script", hosts.venv_script, "Script to source on each host")->group(later)->type_name("FILE");
   app.add_option("--autotuning", hosts.autotuning, "tune or run")->group(later)->type_name("MODE");
 }
 
@@ -248,8 +251,13 @@ SplitArguments split_arguments(const CLI::App& app, const std::vector<std::strin
     std::string name = argument.substr(0, name_end);
     const CLI::Option* option = is_long ? find_option(app, name) : app.get_option_no_throw(name);
     if (option == nullptr) fail_unknown_flag(app, argument);
-    split.flags.push_back(name + argument.substr(name_end));
     const bool takes_value = option->get_items_expected_max() > 0;
+    if (takes_value && is_long && name_end < argument.size()) {
+      // As two words, of which CLI11 takes the second as it is; after `--flag=` it would take the next flag.
+      split.flags.insert(split.flags.end(), {name, argument.substr(name_end + 1)});
+      continue;
+    }
+    split.flags.push_back(name + argument.substr(name_end));
     if (takes_value && name_end == argument.size() && at < arguments.size()) split.flags.push_back(arguments[at++]);
   }
   split.script.assign(arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.end());
@@ -347,9 +355,6 @@ std::variant<Options, HelpText> parse_options(const std::vector<std::string>& ar
 }
 
 void require_landed(const SeveralHostsOptions& options) {
-  DS_CHECK(options.venv_script.empty(), NotSupported, "[launcher] --venv_script ", options.venv_script,
-           ": not in this version. The Python beside the deepspeed program is used on each host, which makes a virtual "
-           "environment's own without sourcing anything.");
   DS_CHECK(options.autotuning.empty(), NotSupported, "[launcher] --autotuning ", options.autotuning,
            ": autotuning is not in this version. Leave the flag out to train.");
 }

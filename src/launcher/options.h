@@ -13,6 +13,7 @@ namespace deepspeed::launcher {
 
 /// Rank 0's port where it has to be known without asking anyone; as torch and DeepSpeed have it.
 inline constexpr int kDefaultPort = 29500;
+inline constexpr int kLargestPort = 65535;
 
 /// Flags about several hosts.
 struct SeveralHostsOptions {
@@ -23,7 +24,7 @@ struct SeveralHostsOptions {
   std::string launcher;       ///< --launcher; empty: slurm in a Slurm job, else ssh
   std::string launcher_args;  ///< --launcher_args: words for ssh or srun
   std::string ssh_port;       ///< --ssh_port; empty: what ssh's configuration says
-  std::string venv_script;    ///< --venv_script: sourced on each host
+  std::string venv_script;    ///< --venv_script: sourced on each host; empty: none
   std::string autotuning;     ///< --autotuning: "tune" or "run"
   bool no_ssh = false;        ///< --no_ssh
   bool no_ssh_check = false;  ///< --no_ssh_check: hosts may have different versions of Python, torch, deepspeed

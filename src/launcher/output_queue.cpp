@@ -1,6 +1,7 @@
 // Writing in pieces.
 #include "launcher/output_queue.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <unistd.h>
@@ -9,6 +10,20 @@
 #include <cerrno>
 
 namespace deepspeed::launcher {
+
+namespace {
+
+// The same terminal under a description of our own, whose flags nobody shares: poll() calls a terminal writable that
+// takes a few bytes only, and a write of more would wait for its reader. Nothing where it cannot be opened again.
+core::Descriptor open_terminal_again(int fd) {
+  if (::isatty(fd) != 1) return {};
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  return core::Descriptor(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+}  // namespace
+
+OutputQueue::OutputQueue(int fd) : terminal_(open_terminal_again(fd)), fd_(terminal_ ? terminal_.get() : fd) {}
 
 void OutputQueue::push(std::string_view bytes) {
   if (is_broken_) return;

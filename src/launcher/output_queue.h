@@ -5,15 +5,17 @@
 #include <string>
 #include <string_view>
 
+#include "core/descriptor.h"
+
 namespace deepspeed::launcher {
 
-/// Borrows the descriptor and leaves its flags alone, since a shell may share it. After a write error (the reader went
-/// away) it is broken and drops what it is given.
+/// Borrows the descriptor and leaves its flags alone, since a shell may share it; a terminal is opened again. After a
+/// write error (the reader went away) it is broken and drops what it is given.
 class OutputQueue {
  public:
   static constexpr size_t kFullBytes = 1 << 20;
 
-  explicit OutputQueue(int fd) : fd_(fd) {}
+  explicit OutputQueue(int fd);
   int fd() const { return fd_; }
   bool is_empty() const { return begin_ == pending_.size(); }
   bool is_full() const { return pending_.size() - begin_ >= kFullBytes; }  ///< callers stop reading their sources
@@ -26,6 +28,7 @@ class OutputQueue {
   void flush();
 
  private:
+  core::Descriptor terminal_;  // empty: no terminal
   int fd_;
   std::string pending_;
   size_t begin_ = 0;

@@ -18,11 +18,11 @@ constexpr int kFewestColumns = 20;
 
 }  // namespace
 
-void PseudoTerminal::copy_size(int model_fd, int margin_columns) const {
+void copy_terminal_size(int model_fd, int margin_columns, int our_end) {
   winsize size{};
   if (::ioctl(model_fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return;
   size.ws_col = static_cast<unsigned short>(std::max(kFewestColumns, size.ws_col - margin_columns));
-  ::ioctl(our_end.get(), TIOCSWINSZ, &size);
+  ::ioctl(our_end, TIOCSWINSZ, &size);
 }
 
 PseudoTerminal open_pseudo_terminal() {

@@ -10,12 +10,12 @@ namespace deepspeed::launcher {
 struct PseudoTerminal {
   core::Descriptor our_end;
   core::Descriptor rank_end;
-
-  /// As wide as the terminal `model_fd`, less `margin_columns` for the prefix; again after each SIGWINCH.
-  void copy_size(int model_fd, int margin_columns) const;
 };
 
 /// Throws IoError where the host has no /dev/ptmx.
 PseudoTerminal open_pseudo_terminal();
+
+/// Makes it as wide as the terminal `model_fd`, less `margin_columns` for the prefix; again after each SIGWINCH.
+void copy_terminal_size(int model_fd, int margin_columns, int our_end);
 
 }  // namespace deepspeed::launcher

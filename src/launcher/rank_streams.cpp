@@ -32,13 +32,15 @@ core::Descriptor RankStreams::open_stream(const LineSource& source) {
   core::Descriptor rank_end;
   if (const auto model = sink_.terminal_for(source)) {
     PseudoTerminal terminal = open_pseudo_terminal();
-    terminal.copy_size(model->fd, model->margin_columns);
     rank_end = std::move(terminal.rank_end);
-    stream->fd = core::Descriptor(::fcntl(terminal.our_end.get(), F_DUPFD_CLOEXEC, 3));
-    terminals_.emplace_back(std::move(terminal), *model);
+    stream->fd = std::move(terminal.our_end);  // the only one: when we read no more, the rank's writes have to fail
+    stream->terminal_model = model;
+    copy_terminal_size(model->fd, model->margin_columns, stream->fd.get());
   } else {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw IoError("[launcher] a pipe for a rank's output", "pipe", errno);
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+      throw IoError("[launcher] a pipe for a rank's output (two a rank; ulimit -Hn bounds them)", "pipe", errno);
+    }
     stream->fd = core::Descriptor(ends[0]);
     rank_end = core::Descriptor(ends[1]);
     ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -94,7 +96,10 @@ void RankStreams::finish() {
 }
 
 void RankStreams::resize() {
-  for (const auto& [terminal, model] : terminals_) terminal.copy_size(model.fd, model.margin_columns);
+  for (const auto& stream : streams_) {
+    const auto& model = stream->terminal_model;
+    if (model && stream->fd) copy_terminal_size(model->fd, model->margin_columns, stream->fd.get());
+  }
 }
 
 std::vector<std::string> RankStreams::last_lines(int rank) const {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ class RankStreams {
     LineSource source;
     core::Descriptor fd;
     LineSplitter splitter = {};
+    std::optional<TerminalModel> terminal_model = {};  // of a terminal, which `fd` then is
   };
 
   core::Descriptor open_stream(const LineSource& source);
@@ -52,7 +54,6 @@ class RankStreams {
 
   LineSink& sink_;
   std::vector<std::unique_ptr<Stream>> streams_;
-  std::vector<std::pair<PseudoTerminal, TerminalModel>> terminals_;
   std::map<int, LastLines> last_lines_;
 };
 

@@ -48,15 +48,15 @@ int bound_port(int fd) {
 
 }  // namespace
 
-ReservedPort::ReservedPort(int port) {
+ReservedPort::ReservedPort(int port, const char* remedy) {
   socket_ = open_socket(AF_INET6);
   bool is_bound = socket_ && bind_ipv6(socket_.get(), port);
   if (!is_bound && (!socket_ || errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)) {  // a host without IPv6
     socket_ = open_socket(AF_INET);
     is_bound = socket_ && bind_ipv4(socket_.get(), port);
   }
-  DS_CHECK(is_bound, ValueError, "[launcher] --master_port ", port, ": ", std::strerror(errno),
-           ". Another program has it; leave --master_port out for a free one.");
+  DS_CHECK(is_bound, ValueError, "[launcher] port ", port, " for rank 0: ", std::strerror(errno),
+           ". Another program has it; ", remedy, ".");
   port_ = bound_port(socket_.get());
 }
 

@@ -10,8 +10,8 @@ namespace deepspeed::launcher {
 /// for a free one. Not inherited by children.
 class ReservedPort {
  public:
-  /// `port` 0: a free one. Throws ValueError where the port is taken.
-  explicit ReservedPort(int port = 0);
+  /// `port` 0: a free one. Throws ValueError where the port is taken; `remedy` is what to do then.
+  explicit ReservedPort(int port = 0, const char* remedy = "leave --master_port out for a free one");
   int port() const { return port_; }
 
  private:

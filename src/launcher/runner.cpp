@@ -1,6 +1,10 @@
 // Which ways of reaching hosts there are, and what each needs.
 #include "launcher/runner.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "deepspeed/error.h"
 
 namespace deepspeed::launcher {
@@ -15,10 +19,16 @@ Runner by_hand(const SeveralHostsOptions& options, size_t num_hosts) {
   return Runner::kByHand;
 }
 
-}  // namespace
+void check_name(const std::string& name) {
+  constexpr std::array<std::string_view, 8> kNames = {"", "ssh", "slurm", "local", "pdsh", "openmpi", "mpich", "impi"};
+  DS_CHECK(std::find(kNames.begin(), kNames.end(), name) != kNames.end(), NotSupported, "[launcher] --launcher ", name,
+           ": this version has ssh (the default), slurm, local, pdsh, openmpi, mpich and impi. Leave the flag out: ssh "
+           "needs no other program.");
+}
 
-Runner choose_runner(const Options& options, const PlanInputs& inputs) {
+Runner runner_of(const Options& options, const PlanInputs& inputs) {
   const SeveralHostsOptions& several = options.several_hosts;
+  check_name(several.launcher);
   const std::vector<Host>& hosts = inputs.hosts;
   if (several.no_ssh) return by_hand(several, hosts.size());
   DS_CHECK(several.node_rank == -1, ValueError, "[launcher] --node_rank ", several.node_rank,
@@ -37,10 +47,32 @@ Runner choose_runner(const Options& options, const PlanInputs& inputs) {
   if (name == "pdsh") return Runner::kPdsh;
   if (name == "openmpi") return Runner::kOpenMpi;
   if (name == "mpich" || name == "impi") return Runner::kHydra;
-  DS_CHECK(name.empty() || name == "ssh", NotSupported, "[launcher] --launcher ", name,
-           ": this version has ssh (the default), slurm, local, pdsh, openmpi, mpich and impi. Leave the flag out: ssh "
-           "needs no other program.");
   return name.empty() && inputs.job && !inputs.hostfile_text ? Runner::kSlurm : Runner::kSsh;
+}
+
+// The commands that pdsh starts have the flags that were meant for it.
+bool is_for_pdsh(const Options& options) { return options.several_hosts.launcher == "pdsh"; }
+
+}  // namespace
+
+Runner choose_runner(const Options& options, const PlanInputs& inputs) {
+  const Runner runner = runner_of(options, inputs);
+  const bool has_ssh = runner == Runner::kSsh || runner == Runner::kPdsh || runner == Runner::kHere;
+  DS_CHECK(has_ssh || is_for_pdsh(options) || options.several_hosts.ssh_port.empty(), ValueError,
+           "[launcher] --ssh_port ", options.several_hosts.ssh_port,
+           ": this launch reaches its hosts without an ssh of ours. Leave the flag out, or pass --launcher ssh.");
+  return runner;
+}
+
+std::vector<std::string> flags_without_effect(Runner runner, const Options& options) {
+  std::vector<std::string> flags;
+  const bool starts_nothing_else = runner == Runner::kLocalAgents || runner == Runner::kByHand;
+  if (starts_nothing_else && !is_for_pdsh(options) && !options.several_hosts.launcher_args.empty()) {
+    flags.emplace_back("--launcher_args");
+  }
+  const bool is_mpirun = runner == Runner::kOpenMpi || runner == Runner::kHydra;
+  if (is_mpirun && options.collapse_lines) flags.emplace_back("--collapse_lines");
+  return flags;
 }
 
 }  // namespace deepspeed::launcher

@@ -18,7 +18,11 @@ enum class Runner {
 };
 
 /// For the `hosts` that were chosen. Throws NotSupported for runners that this version does not have, ValueError where
-/// --no_ssh and --node_rank do not fit each other and the hosts, and for --launcher slurm outside of a job.
+/// --no_ssh and --node_rank do not fit each other and the hosts, for --launcher slurm outside of a job, and for
+/// --ssh_port where no ssh is started.
 Runner choose_runner(const Options& options, const PlanInputs& inputs);
+
+/// Of those given, flags that this runner can do nothing with and that change nothing about the ranks.
+std::vector<std::string> flags_without_effect(Runner runner, const Options& options);
 
 }  // namespace deepspeed::launcher

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <csignal>
 
 #include "core/log.h"
 #include "core/subprocess.h"
@@ -17,6 +18,7 @@ void end_slurm_step(const Environment& environment) {
   const std::string step = concat(environment.at("SLURM_JOB_ID"), ".", environment.at("SLURM_STEP_ID"));
   int status = -1;
   if (scancel) {
+    std::signal(SIGTERM, SIG_IGN);  // we are a task of the step too, and have an exit code to give
     const pid_t pid = core::spawn(
         {.command = {scancel->string(), "--quiet", "--signal=TERM", step}, .environment = core::current_environment()});
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {

@@ -15,6 +15,7 @@
 #include "core/subprocess.h"
 #include "deepspeed/error.h"
 #include "launcher/log_file.h"
+#include "launcher/open_files.h"
 #include "launcher/process_tree.h"
 
 namespace deepspeed::launcher {
@@ -109,6 +110,7 @@ void Supervisor::start(Rank& rank) {
   options.command = plan.command;
   options.environment = rank_environment(plan);
   options.cpus = plan.cores;
+  options.open_files = original_open_files();
   options.own_process_group = !shares_terminal();
 
   // Several readers of one terminal or file would steal from each other: the first rank may read, but not from a
@@ -163,9 +165,10 @@ void Supervisor::take_signal(const ReceivedSignal& signal) {
   if (signal.number == SIGTSTP) return suspend_together();
   if (signal.number == SIGUSR1 || signal.number == SIGUSR2) return signal_ranks(signal.number);
   if (signal.number == received_signal_ && Clock::now() - received_at_ < kEcho) return;
+  const bool is_first = received_signal_ == 0;
+  if (is_first) received_signal_ = signal.number;
+  if (is_first) received_at_ = Clock::now();
   if (state_ != State::kRunning) return begin_killing();  // the user is in a hurry
-  received_signal_ = signal.number;
-  received_at_ = Clock::now();
   // A rank in our own process group has got a Ctrl-C already, and a second one would break its clean-up.
   const bool have_it = signal.is_from_terminal && shares_terminal();
   const int passed_on =

@@ -41,7 +41,7 @@ TEST(Subprocess, ArgumentsAndEnvironmentArriveUnchanged) {
 
 TEST(Subprocess, ChildHasTheLimitOfOpenFilesThatItIsGiven) {
   const std::vector<std::string> command = {"/bin/sh", "-c", "ulimit -Sn"};
-  EXPECT_EQ(output_of({.command = command, .max_open_files = 77}), "77\n");
+  EXPECT_EQ(output_of({.command = command, .open_files = rlimit{77, 77}}), "77\n");
   EXPECT_NE(output_of({.command = command}), "77\n");
 }
 

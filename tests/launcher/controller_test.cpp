@@ -3,13 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <sstream>
 
@@ -206,6 +209,21 @@ TEST_F(ControllerTest, NothingStartsWhereOneHostCannot) {
   EXPECT_EQ(launch.out(), "");
 }
 
+TEST_F(ControllerTest, AVenvScriptIsSourcedOnEachHost) {
+  const std::string script =
+      folder_.add_program("activate", "echo hello\nexport FROM_SCRIPT=\"a  b $NCCL_GIVEN\"\nexport RANK=9\n");
+  auto launch =
+      start("echo \"$RANK: $FROM_SCRIPT\"\n", {"--venv_script", script}, {}, {.environment = {"NCCL_GIVEN=given"}});
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  for (const char* rank : {"0", "1", "2"}) EXPECT_THAT(launch.out(), HasSubstr(concat(rank, ": a  b given\n")));
+  auto failing = start("echo started\n", {"--venv_script", folder_.add_program("bad", "return 9\n")});
+  EXPECT_EQ(failing.wait(), 2);
+  EXPECT_THAT(failing.err(), HasSubstr("2 of 2 hosts cannot take part, so nothing was started"));
+  EXPECT_THAT(failing.err(), HasSubstr("/bad on host "));
+  EXPECT_THAT(failing.err(), HasSubstr("failed with exit code 9"));
+  EXPECT_EQ(failing.out(), "");
+}
+
 TEST_F(ControllerTest, EachRankLogsOnItsHostAndTheReportQuotesIt) {
   const auto logs = folder_.path() / "logs";
   auto launch =
@@ -243,6 +261,62 @@ TEST_F(ControllerTest, AFailedRankStartsAllHostsAgain) {
   EXPECT_EQ(launch.wait(), 0) << launch.err();
   EXPECT_EQ(occurrences(launch.out(), "/3 at 1\n"), 3);
   EXPECT_THAT(launch.err(), HasSubstr("deepspeed: rank 2 failed (exit code 7); restart 1 of 1 on 2 hosts.\n"));
+}
+
+TEST_F(ControllerTest, ASignalWhileAFailedLaunchEndsMeansNoRestart) {
+  auto launch = start(
+      "[ $RANK = 2 ] && { until [ -e \"$0.up0\" ] && [ -e \"$0.up1\" ]; do :; done; exit 7; }\n"
+      "trap 'echo heard' TERM\n: > \"$0.up$RANK\"\nwhile :; do sleep 1000 & wait; done\n",
+      {"--max_restarts", "5"});
+  launch.read_until("heard");
+  ::kill(launch.pid(), SIGTERM);
+  EXPECT_EQ(launch.wait(), 7);
+  EXPECT_THAT(launch.err(), Not(HasSubstr("restart")));
+  EXPECT_TRUE(all_ended());
+}
+
+// Whether that comes true while the process lives, and soon.
+bool comes_to(pid_t pid, const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline || ::kill(pid, 0) != 0) return false;
+  }
+  return true;
+}
+
+TEST_F(ControllerTest, ALaunchThatIsStoppedForLongGoesOn) {
+  auto launch = start("echo \"pid$RANK $$ ready\"\nuntil [ -e \"$0.end\" ]; do sleep 0.1; done\necho went on\n");
+  launch.read_until(" ready", 3);
+  ::kill(launch.pid(), SIGTSTP);
+  int status = 0;
+  ASSERT_EQ(::waitpid(launch.pid(), &status, WUNTRACED), launch.pid());
+  ASSERT_TRUE(WIFSTOPPED(status));
+  const pid_t agent = agent_of(launch, "pid2");
+  const auto longer_than_silence = std::chrono::steady_clock::now() + std::chrono::seconds(11);
+  while (std::chrono::steady_clock::now() < longer_than_silence) {
+    ASSERT_FALSE(descendants_of(agent).empty());
+    ::poll(nullptr, 0, 100);
+  }
+  std::ofstream(folder_.path() / "rank.sh.end") << "";
+  ::kill(launch.pid(), SIGCONT);
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  EXPECT_EQ(occurrences(launch.out(), "went on"), 3);
+}
+
+TEST_F(ControllerTest, SignalsEndALaunchWhoseRanksAreGoneAndWhoseReaderIsStuck) {
+  auto launch =
+      start("[ $RANK = 0 ] && head -c 2600000 /dev/zero | tr '\\0' x | fold -w 99\n: > \"$0.done$RANK\"\nexit 0\n");
+  const auto are_ranks_gone = [&] {
+    for (const char* rank : {"0", "1", "2"}) {
+      if (!std::filesystem::exists((folder_.path() / "rank.sh.done").string() + rank)) return false;
+    }
+    return descendants_of(launch.pid()).size() == 2;  // guard and agent of the host whose lines wait
+  };
+  ASSERT_TRUE(comes_to(launch.pid(), are_ranks_gone));
+  ::poll(nullptr, 0, 500);  // nobody shows that the launcher has heard of their end; if it has not, this proves less
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::kill(launch.pid(), signal);
+  EXPECT_TRUE(comes_to(launch.pid(), [&] { return descendants_of(launch.pid()).empty(); }));
+  EXPECT_GT(launch.wait(), 128);  // which of them came first is not said
 }
 
 TEST_F(ControllerTest, ALostHostIsLeftOutWhereFewerAreEnough) {

@@ -26,6 +26,11 @@ TEST(ExportedVariables, AreThoseOfThePrefixesAndNoOthers) {
                                    {"UCX_TLS", "tcp"}}));
 }
 
+TEST(ExportedVariables, NamesThatAShellCouldNotExportStayHere) {
+  const Environment exported = exported_variables({{"NCCL_A;touch owned;B", "x"}, {"DS_$(id)", "x"}}, "/work");
+  EXPECT_EQ(exported, (Environment{{"PYTHONPATH", "/work"}}));
+}
+
 TEST(ExportedVariables, PythonPathBeginsWithTheFolder) {
   EXPECT_EQ(exported_variables({{"PYTHONPATH", "/lib"}}, "/work").at("PYTHONPATH"), "/work:/lib");
 }
@@ -62,6 +67,15 @@ TEST(EnvironmentFile, ErrorsNameLineAndColumn) {
 TEST(DescribeVariables, SecretsAreMasked) {
   EXPECT_EQ(describe_variables({{"A", "b c"}, {"HF_TOKEN", "hf_1"}, {"my_api_key", "k"}, {"DB_PASSWORD", "p"}}),
             "A='b c' DB_PASSWORD=*** HF_TOKEN=*** my_api_key=***");
+  EXPECT_EQ(describe_variables({{"DB_PWD", "p"}, {"GIT_PAT", "g"}, {"PYTHONPATH", "/lib"}, {"S_DSN", "d"}}),
+            "DB_PWD=*** GIT_PAT=*** PYTHONPATH=/lib S_DSN=***");
+}
+
+TEST(DescribeVariables, ValuesThatLookLikeSecretsAreMasked) {
+  EXPECT_EQ(describe_variables({{"MLFLOW_TRACKING_URI", "https://user:pw@host/x"},
+                                {"MLFLOW_PLAIN_URI", "https://host/x"},
+                                {"MLFLOW_STORE", "Account=a;AccountKey=k=="}}),
+            "MLFLOW_PLAIN_URI=https://host/x MLFLOW_STORE=*** MLFLOW_TRACKING_URI=***");
 }
 
 }  // namespace

@@ -72,6 +72,18 @@ TEST(HostFilter, ExcludeDropsSlotsAndHostsWithoutAnyLeft) {
   EXPECT_THAT(excluded("a@b:1"), ElementsAre(Host{"b", {0}}));
 }
 
+TEST(HostFilter, HostsOfThePoolWithUsersAndColonsAreKnownAsAWhole) {
+  const std::vector<Host> pool = {{"me@node1", {0, 1}}, {"me@node10", {0}}, {"fe80::1", {0, 1}}, {"node2", {0, 1}}};
+  EXPECT_EQ(select_hosts(pool, {"me@node1:1@node2@fe80::1:0", "--include", false}),
+            (std::vector<Host>{{"me@node1", {1}}, {"fe80::1", {0}}, {"node2", {0, 1}}}));
+  EXPECT_EQ(select_hosts(pool, {"me@node10", "--include", false}), (std::vector<Host>{{"me@node10", {0}}}));
+}
+
+TEST(HostFilter, AddressesHaveNoUser) {
+  EXPECT_EQ(address_of("me@node1"), "node1");
+  EXPECT_EQ(address_of("node1"), "node1");
+}
+
 TEST(HostFilter, UnknownHostOrSlotIsNamed) {
   EXPECT_THAT(error_of([] { included("c:0"); }), HasSubstr("--include: no host \"c\"; the hosts are: a, b"));
   EXPECT_THAT(error_of([] { excluded("b:2"); }), HasSubstr("--exclude: no slot 2 on host \"b\"; it has 0,1"));

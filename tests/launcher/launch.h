@@ -31,6 +31,11 @@ class Launch {
   /// Reads to the end and waits. Returns the exit code, 128 + signal where one ended it.
   int wait();
   void close_stdin() { stdin_.reset(); }
+  /// As a reader that goes away, or a terminal.
+  void stop_reading() {
+    stdout_.reset();
+    stderr_.reset();
+  }
 
   const std::string& out() const { return out_; }
   const std::string& err() const { return err_; }

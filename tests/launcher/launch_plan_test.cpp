@@ -225,6 +225,23 @@ TEST_F(LaunchPlanTest, HostsStartedByHandNeedNoHostfile) {
   EXPECT_THAT(hosts(), ElementsAre(Host{"node0", {0, 1}}, Host{"node1", {0, 1}}, Host{"node2", {0, 1}}));
 }
 
+TEST_F(LaunchPlanTest, HostsStartedByHandKeepToTheVisibleGpus) {
+  inputs.machine.num_gpus = 8;
+  inputs.environment["CUDA_VISIBLE_DEVICES"] = "2,3";
+  options.several_hosts.no_ssh = true;
+  options.several_hosts.num_nodes = 2;
+  EXPECT_EQ(hosts(), (std::vector<Host>{{"node0", {0, 1}}, {"node1", {0, 1}}}));
+  EXPECT_EQ(devices(), "2,3");
+}
+
+TEST_F(LaunchPlanTest, ATaskOfMpirunKeepsToTheVisibleGpus) {
+  inputs.machine.num_gpus = 8;
+  inputs.environment["CUDA_VISIBLE_DEVICES"] = "2,3";
+  const Task task{.started_by = "mpirun", .rank = 1, .num_tasks = 2, .local_rank = 1, .local_size = 2};
+  const auto variables = plan_task(options, inputs, task).ranks.front().environment;
+  EXPECT_THAT(variables, ::testing::Contains(std::pair<std::string, std::string>("CUDA_VISIBLE_DEVICES", "2,3")));
+}
+
 TEST_F(LaunchPlanTest, NumGpusReplacesTheSlotsOfTheHostfile) {
   inputs.hostfile_text = "here slots=4\n";
   options.num_gpus = 2;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -336,6 +337,33 @@ TEST_F(LauncherTest, OnATerminalTheFirstRankHasOneAndItsBarStaysInOneLine) {
   EXPECT_THAT(launch.out(), HasSubstr("[rank 1] pipe\n"));
 }
 
+TEST_F(LauncherTest, WithoutItsTerminalTheFirstRankSeesItsWritesFail) {
+  auto launch = start(2, "[ $RANK = 0 ] || exit 0\necho ready\nwhile echo more; do :; done 2>&-\nexit 5\n", {}, {},
+                      {.on_terminal = true});
+  launch.read_until("ready");
+  launch.stop_reading();
+  EXPECT_EQ(launch.wait(), 5);
+}
+
+TEST_F(LauncherTest, AReaderThatGoesAwayDoesNotChangeTheExitCode) {
+  auto launch = start(1, "echo ready\nread line\nexit 7\n", {}, {}, {.with_stdin = true});
+  launch.read_until("ready");
+  launch.stop_reading();
+  launch.close_stdin();
+  EXPECT_EQ(launch.wait(), 7);
+}
+
+TEST_F(LauncherTest, RanksHaveTheLimitOfOpenFilesThatTheCommandHad) {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit lower{200, before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &lower);
+  auto launch = start(150, "ulimit -n\n");  // two pipes a rank
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  EXPECT_EQ(occurrences(launch.out(), "] 200\n"), 150);
+}
+
 TEST_F(LauncherTest, ScriptsRunInPythonUnbuffered) {
   const TemporaryFolder bin;
   const auto python = bin.add_program("python3", "#!/bin/sh\necho \"$@\"\n");
@@ -343,6 +371,22 @@ TEST_F(LauncherTest, ScriptsRunInPythonUnbuffered) {
   Launch launch({"--num_gpus", "1", script, "--x"}, {.environment = {"PYTHON=" + python}});
   EXPECT_EQ(launch.wait(), 0);
   EXPECT_EQ(launch.out(), "-u " + script + " --local_rank=0 --x\n");
+}
+
+TEST_F(LauncherTest, AVenvScriptGivesRanksItsVariablesAndItsPython) {
+  const TemporaryFolder venv;
+  std::filesystem::create_directory(venv.path() / "bin");
+  venv.add_program("bin/python3", "#!/bin/sh\necho \"$FROM_SCRIPT with $2\"\n");
+  const auto activate =
+      venv.add_program("activate", concat("export VIRTUAL_ENV='", venv.path().string(), "' FROM_SCRIPT='so  set'\n"));
+  const auto script = folder_.add_program("train.py", "");
+  Launch launch({"--num_gpus", "1", "--venv_script", activate, script});
+  EXPECT_EQ(launch.wait(), 0) << launch.err();
+  EXPECT_EQ(launch.out(), concat("so  set with ", script, "\n"));
+  Launch failing({"--num_gpus", "1", "--venv_script", folder_.add_program("bad", "exit 9\n"), script});
+  EXPECT_EQ(failing.wait(), 2);
+  EXPECT_THAT(failing.err(), HasSubstr("failed with exit code 9"));
+  EXPECT_EQ(failing.out(), "");
 }
 
 struct BadCall {
@@ -402,9 +446,44 @@ TEST_F(LauncherTest, UnderMpirunEachStartIsOneRank) {
     EXPECT_EQ(launch.wait(), 0) << launch.err();
     EXPECT_EQ(launch.out(), concat(rank, "/2 ", rank, "/2 127.0.0.1\n"));
   }
+  LaunchSetup bad_port = variables(0);
+  bad_port.environment.emplace_back("MASTER_PORT=70000");
+  Launch unreachable({"--no_python", script}, bad_port);
+  EXPECT_EQ(unreachable.wait(), 2);
+  EXPECT_THAT(unreachable.err(), HasSubstr("MASTER_PORT: got 70000"));
   Launch refused({"--num_nodes", "2", "--no_python", script}, variables(0));
   EXPECT_EQ(refused.wait(), 2);
   EXPECT_THAT(refused.err(), HasSubstr("--num_nodes: mpirun has started 2 of these commands"));
+}
+
+TEST_F(LauncherTest, AFailedTaskOfSrunEndsItsStepAndKeepsItsExitCode) {
+  const TemporaryFolder bin;
+  bin.add_program("scancel", "#!/bin/sh\necho \"$@\"\nkill -TERM $PPID\n");
+  const std::string script = folder_.add_program("rank.sh", "#!/bin/sh\nexit 7\n");
+  Launch launch({"--no_python", script},
+                {.environment = {concat("PATH=", bin.path().string(), ":/usr/bin:/bin"), "SLURM_JOB_ID=3",
+                                 "SLURM_JOB_NODELIST=n1", "SLURM_STEP_NODELIST=n1", "SLURM_STEP_ID=1", "SLURM_PROCID=0",
+                                 "SLURM_LOCALID=0", "SLURM_NODEID=0", "SLURM_STEP_NUM_TASKS=2",
+                                 "SLURM_STEP_TASKS_PER_NODE=2", "SLURMD_NODENAME=n1"}});
+  EXPECT_EQ(launch.wait(), 7) << launch.err();
+  EXPECT_EQ(launch.out(), "--quiet --signal=TERM 3.1\n");
+}
+
+TEST_F(LauncherTest, OtherProgramsAreNotGivenHostsThatTheyCannotHave) {
+  const std::vector<std::string> job = {"SLURM_JOB_ID=3", "SLURM_JOB_NODELIST=n[1-2]"};
+  for (const char* name : {"pdsh", "openmpi"}) {
+    Launch launch({"--launcher", name, "/bin/true"}, {.environment = job});
+    EXPECT_EQ(launch.wait(), 2);
+    EXPECT_THAT(launch.err(), HasSubstr(concat("--launcher ", name, " in Slurm job 3, without a hostfile")));
+  }
+  const std::string hosts = (folder_.path() / "hosts").string();
+  std::ofstream(hosts) << "n1 slots=4\nme@n2 slots=4\n";
+  Launch chosen({"--launcher", "mpich", "--hostfile", hosts, "--include", "n1:2,3", "/bin/true"});
+  EXPECT_EQ(chosen.wait(), 2);
+  EXPECT_THAT(chosen.err(), HasSubstr("host n1 has slots 2,3"));
+  Launch with_user({"--launcher", "openmpi", "--hostfile", hosts, "/bin/true"});
+  EXPECT_EQ(with_user.wait(), 2);
+  EXPECT_THAT(with_user.err(), HasSubstr("host me@n2: mpirun takes no user"));
 }
 
 // Fails on rank 1 until it was started again twice.
@@ -438,6 +517,18 @@ TEST_F(LauncherTest, ASignalEndsALaunchThatMayStartAgain) {
   launch.read_until(" ready", 2);
   ::kill(launch.pid(), SIGTERM);
   EXPECT_EQ(launch.wait(), 128 + SIGTERM);
+  EXPECT_THAT(launch.err(), Not(HasSubstr("restart")));
+}
+
+TEST_F(LauncherTest, ASignalWhileAFailedLaunchEndsMeansNoRestart) {
+  auto launch = start(2,
+                      "[ $RANK = 1 ] && { until [ -e \"$0.up\" ]; do :; done; exit 7; }\n"
+                      "trap 'echo heard' TERM\n: > \"$0.up\"\nwhile :; do sleep 1000 & wait; done\n",
+                      {"--max_restarts", "5"});
+  launch.read_until("heard");
+  ::kill(launch.pid(), SIGTERM);
+  EXPECT_EQ(launch.wait(), 7);
+  EXPECT_THAT(launch.err(), HasSubstr("rank 1 failed first"));
   EXPECT_THAT(launch.err(), Not(HasSubstr("restart")));
 }
 

@@ -30,13 +30,30 @@ TEST(MpirunCommand, HydraGetsTheSame) {
 }
 
 TEST(MpirunCommand, ARankGetsTheFlagsThatAreAboutItself) {
-  const auto options = std::get<Options>(
-      parse_options({"--launcher", "openmpi", "-H", "hosts", "--include", "a", "--module", "--no_local_rank",
-                     "--log_level", "warning", "--bind_cores_to_rank", "--bind_core_list", "0-3",
-                     "--enable_each_rank_log", "logs", "pkg.train", "-x", "a  b"}));
+  const auto options = std::get<Options>(parse_options({"--launcher",
+                                                        "openmpi",
+                                                        "-H",
+                                                        "hosts",
+                                                        "--include",
+                                                        "a",
+                                                        "--module",
+                                                        "--no_local_rank",
+                                                        "--log_level",
+                                                        "warning",
+                                                        "--bind_cores_to_rank",
+                                                        "--bind_core_list",
+                                                        "0-3",
+                                                        "--enable_each_rank_log",
+                                                        "logs",
+                                                        "--venv_script",
+                                                        "v",
+                                                        "pkg.train",
+                                                        "-x",
+                                                        "a  b"}));
   EXPECT_THAT(task_arguments(options),
               ElementsAre("--module", "--no_local_rank", "--bind_cores_to_rank", "--bind_core_list", "0-3",
-                          "--enable_each_rank_log", "logs", "--log_level", "warning", "--", "pkg.train", "-x", "a  b"));
+                          "--enable_each_rank_log", "logs", "--venv_script", "v", "--log_level", "warning", "--",
+                          "pkg.train", "-x", "a  b"));
 }
 
 }  // namespace

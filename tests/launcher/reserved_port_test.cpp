@@ -45,10 +45,11 @@ TEST(ReservedPort, PortWithAListenerIsRefusedByNumber) {
   const auto listener = listen_on(port, true);
   ASSERT_TRUE(listener);
   try {
-    const ReservedPort taken(port);
+    const ReservedPort taken(port, "do this");
     FAIL() << "expected ValueError";
   } catch (const ValueError& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("--master_port " + std::to_string(port)));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("port " + std::to_string(port) + " for rank 0: "));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("do this."));
   }
 }
 

@@ -91,6 +91,33 @@ TEST_F(RunnerTest, SlurmNeedsAJob) {
   EXPECT_THAT(error<ValueError>(two), HasSubstr("this is no Slurm job"));
 }
 
+TEST_F(RunnerTest, ANameThatIsNoneIsRefusedOnOneHostToo) {
+  several.launcher = "nonsense";
+  EXPECT_THAT(error<NotSupported>(here), HasSubstr("--launcher nonsense"));
+}
+
+TEST_F(RunnerTest, AnSshPortNeedsSsh) {
+  several.ssh_port = "2222";
+  EXPECT_EQ(chosen(two), Runner::kSsh);
+  several.launcher = "openmpi";
+  EXPECT_THAT(error<ValueError>(two), HasSubstr("--ssh_port 2222"));
+  several.launcher = "local";
+  EXPECT_THAT(error<ValueError>(two), HasSubstr("--ssh_port 2222"));
+  several.launcher = "pdsh";  // its commands on the hosts have all flags
+  EXPECT_EQ(chosen(two), Runner::kPdsh);
+  several.no_ssh = true;
+  several.node_rank = 0;
+  EXPECT_EQ(chosen(two), Runner::kByHand);
+}
+
+TEST_F(RunnerTest, FlagsWithoutEffectAreNamed) {
+  several.launcher_args = "-v";
+  options.collapse_lines = true;
+  EXPECT_THAT(flags_without_effect(Runner::kByHand, options), ::testing::ElementsAre("--launcher_args"));
+  EXPECT_THAT(flags_without_effect(Runner::kHydra, options), ::testing::ElementsAre("--collapse_lines"));
+  EXPECT_THAT(flags_without_effect(Runner::kSsh, options), ::testing::IsEmpty());
+}
+
 TEST_F(RunnerTest, ByHandNeedsANodeRankAndItNeedsByHand) {
   several.no_ssh = true;
   EXPECT_THAT(error<ValueError>(two), HasSubstr("--node_rank: got -1, expected this host's number, 0 to 1"));
