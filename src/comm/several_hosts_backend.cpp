@@ -272,7 +272,8 @@ void SeveralHostsBackend::shutdown() {
 void SeveralHostsBackend::leave() {
   finisher_.abandon();
   const std::lock_guard lock(launch_mutex_);
-  if (communicator_) std::thread([last = communicator_.release()] { delete last; }).detach();
+  if (!communicator_) return;
+  std::thread([last = communicator_.release()] { delete last; }).detach();
   gloo_->shutdown();
 }
 

@@ -31,6 +31,9 @@ class SeveralHostsBackend final : public c10d::Backend {
   /// Both over the same ranks, and used by nobody else.
   SeveralHostsBackend(std::unique_ptr<Communicator> communicator, c10::intrusive_ptr<c10d::Backend> gloo,
                       std::chrono::milliseconds timeout);
+  ~SeveralHostsBackend() override {
+    if (is_aborted_) leave();
+  }
 
   const std::string getBackendName() const override { return "shm"; }
   c10::intrusive_ptr<Options> getBackendOptions() override { return options_; }

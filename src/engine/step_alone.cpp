@@ -15,8 +15,15 @@
 namespace deepspeed::detail {
 namespace {
 
+// Subclasses that dispatch in Python (DTensor) may have no memory of their own.
 bool is_flat(const at::Tensor& tensor) {
-  return tensor.defined() && tensor.layout() == at::kStrided && tensor.is_cpu() && tensor.is_contiguous();
+  return tensor.defined() && tensor.layout() == at::kStrided && tensor.is_cpu() && tensor.is_contiguous() &&
+         tensor.has_storage() && !tensor.unsafeGetTensorImpl()->is_python_dispatch();
+}
+
+/// The kernels write past autograd, which must know: what was computed from the old values cannot go backward.
+void note_change(const at::Tensor& tensor) {
+  if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
 }
 
 bool is_laned(const at::Tensor& tensor) {
@@ -59,6 +66,8 @@ double step_alone(const std::string& type, const at::Tensor& parameter, const at
     lane.master = lane.master.to(at::kFloat);
   }
   const auto optimizer = optim::make_optimizer(type, group);
+  note_change(parameter);
+  for (const at::Tensor& state : states) note_change(state);
   if (const auto* by_norm = dynamic_cast<const optim::ParameterNormOptimizer*>(optimizer.get())) {
     return step_by_norm(*by_norm, lane, group);
   }

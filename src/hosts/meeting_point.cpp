@@ -190,9 +190,12 @@ core::Descriptor connect_to(const MeetRequest& request, Clock::time_point deadli
   DS_CHECK(code == 0, ValueError, request.address, ": ", ::gai_strerror(code));
   const Addresses addresses(found, &::freeaddrinfo);
   std::string fault;
-  for (const addrinfo* one = found; one != nullptr && (one == found || Clock::now() < deadline); one = one->ai_next) {
+  int num_left = 0;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) ++num_left;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    const auto share = std::max(deadline - Clock::now(), Clock::duration::zero()) / num_left--;  // one may be silent
     core::Descriptor socket(::socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    fault = socket ? connect_fault(socket.get(), *one, request, deadline) : std::strerror(errno);
+    fault = socket ? connect_fault(socket.get(), *one, request, Clock::now() + share) : std::strerror(errno);
     if (!fault.empty()) continue;
     set_up(socket.get());
     return socket;

@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using LinkState = HostLink::State;
 
-constexpr seconds kStartPatience{60};           // to connect, then to plan; ssh itself gives up earlier
+constexpr seconds kStartPatience{60};           // to connect; ssh itself gives up earlier
 constexpr milliseconds kFailurePatience{4000};  // agents kill after 2 s; 5 in all is the promise
 constexpr seconds kSignalPatience{36};          // agents kill after 30 s
 constexpr milliseconds kKillPatience{7000};     // agents give up after 5 s
@@ -336,7 +336,7 @@ void Controller::send_orders() {
     links_[i]->channel().send(FrameKind::kOrder, encode_order(order));
   }
   state_ = State::kPreparing;
-  deadline_ = Clock::now() + kStartPatience;
+  deadline_ = Clock::now() + setup_.plan_patience;
 }
 
 void Controller::start() {
@@ -391,7 +391,11 @@ void Controller::send_all(FrameKind kind, std::string_view payload) {
 
 void Controller::check_deadline() {
   if (state_ == State::kRunning || Clock::now() < deadline_) return;
-  if (state_ != State::kEnding) call_off();
+  if (state_ != State::kEnding) {
+    for (const auto& link : links_)
+      link->note_lateness(state_ == State::kConnecting ? kStartPatience : setup_.plan_patience);
+    call_off();
+  }
   for (const auto& link : links_) {
     // Only lines are to come, which wait for our reader, until the user has asked twice.
     if (link->state == LinkState::kEnded && num_signals_ < 2) continue;

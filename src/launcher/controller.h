@@ -21,6 +21,7 @@ struct ControllerSetup {
   std::vector<std::vector<std::string>> commands;  ///< what starts each host's agent
   bool shows_pids = false;                         ///< --save_pid
   bool collapses_lines = false;                    ///< --collapse_lines
+  std::chrono::seconds plan_patience{60};          ///< for an agent to get from its order to the start
   bool has_local_agents = false;                   ///< the commands are the agents themselves, not a way to them
 };
 

@@ -13,6 +13,8 @@
 namespace deepspeed::launcher {
 namespace {
 
+constexpr std::chrono::minutes kScriptPatience{10};  // --venv_script may set up what it activates
+
 std::string find_ssh(const Environment& environment) {
   const auto ssh = find_on_path("ssh", environment);
   DS_CHECK(
@@ -64,6 +66,7 @@ ControllerSetup set_up_controller(Runner runner, const std::vector<std::string>&
   const std::string folder = std::filesystem::current_path().string();
   setup.shows_pids = options.save_pid;
   setup.collapses_lines = options.collapse_lines;
+  if (!options.several_hosts.venv_script.empty()) setup.plan_patience = kScriptPatience;
   setup.has_local_agents = runner == Runner::kLocalAgents;
   setup.order = {.arguments = arguments,
                  .folder = folder,

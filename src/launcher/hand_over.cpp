@@ -112,7 +112,9 @@ struct Errand {
 
 [[noreturn]] void run_mpirun(const Errand& errand, Runner runner, const Options& options, const PlanInputs& inputs) {
   const SeveralHostsOptions& several = options.several_hosts;
-  check_hosts_of_mpirun(inputs.hosts, several.launcher);
+  // Slots that CUDA_VISIBLE_DEVICES chose are counted from 0 by the ranks, too.
+  const bool is_chosen = inputs.hostfile_text || !options.include.empty() || !options.exclude.empty();
+  if (is_chosen) check_hosts_of_mpirun(inputs.hosts, several.launcher);
   const bool is_open_mpi = runner == Runner::kOpenMpi;
   Environment variables = errand.variables;
   variables["MASTER_ADDR"] = errand.master_addr;

@@ -138,6 +138,10 @@ std::string HostLink::describe_loss() const {
                   " s: the host, or the way to it, is down or stopped");
   }
   if (!nonsense_.empty()) return channel_->has_begun() ? nonsense_ : nonsense_ + quote;
+  if (patience_.count() > 0 && state == State::kGreeted && !channel_->is_at_end()) {
+    return concat("its agent was not ready within ", patience_.count(), " s. Does a --venv_script take so long there?",
+                  quote);
+  }
   if (!channel_->has_begun()) {
     if (exit_code_ == kNotFound) {
       return concat("no deepspeed program there, neither at the path that it has here nor on PATH", quote,

@@ -54,6 +54,8 @@ class HostLink {
   /// Sends a heartbeat where one is due; whether the connection is lost: closed, silent for too long, or nonsense.
   bool is_lost();
   void note_exit(int wait_status) { exit_code_ = exit_code_of(wait_status); }
+  /// The launch is called off since some host is not ready after so long; this one may be.
+  void note_lateness(std::chrono::seconds patience) { patience_ = patience; }
   void note_nonsense(const std::string& what) { nonsense_ = what; }
   void kill();
 
@@ -88,7 +90,8 @@ class HostLink {
   std::optional<int> exit_code_;
   bool was_killed_ = false;  // by us
   bool was_silent_ = false;
-  std::string nonsense_;  // what came that was no frame
+  std::string nonsense_;              // what came that was no frame
+  std::chrono::seconds patience_{0};  // over, where it is not 0
 };
 
 }  // namespace deepspeed::launcher

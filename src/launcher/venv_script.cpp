@@ -5,7 +5,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -82,6 +84,7 @@ VenvScript::VenvScript(const std::string& path, std::string host_name) : host_na
        .stdout_fd = write_end.get(),
        .own_process_group = false});  // Ctrl-C is for it too
   is_running_ = true;
+  handle_ = core::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
 }
 
 VenvScript::~VenvScript() {
@@ -92,16 +95,26 @@ VenvScript::~VenvScript() {
 
 void VenvScript::add_watches(std::vector<Watch>& watches) {
   if (output_) watches.push_back({output_.get(), POLLIN, [this] { read(); }});
+  if (output_ && handle_) watches.push_back({handle_.get(), POLLIN, [this] { read_rest(); }});
 }
 
-void VenvScript::read() {
+// Whether there may be more.
+bool VenvScript::read() {
+  if (!output_) return false;
   std::array<char, 4096> buffer;
   const ssize_t count = ::read(output_.get(), buffer.data(), buffer.size());
-  if (count > 0) {
-    text_.append(buffer.data(), static_cast<size_t>(count));
-  } else if (count == 0 || errno != EINTR) {
-    output_.reset();
+  if (count > 0) text_.append(buffer.data(), static_cast<size_t>(count));
+  if (count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN)) output_.reset();
+  return count > 0 || (count < 0 && errno == EINTR);
+}
+
+// bash is gone, and its end of the pipe may live on in what the script has left behind.
+void VenvScript::read_rest() {
+  if (!output_) return;
+  ::fcntl(output_.get(), F_SETFL, ::fcntl(output_.get(), F_GETFL) | O_NONBLOCK);
+  while (read()) {
   }
+  output_.reset();
 }
 
 std::vector<std::filesystem::path> VenvScript::apply() {

@@ -12,8 +12,8 @@
 
 namespace deepspeed::launcher {
 
-/// One bash, which no word of the user's reaches but as an argument. What the script prints goes to standard error. One
-/// thread, the main one.
+/// One bash, done when it ends: what the script leaves in the background may go on. No word of the user's reaches it
+/// but as an argument. What the script prints goes to standard error. One thread, the main one.
 class VenvScript {
  public:
   /// Starts it in the current folder. `host_name` is for messages. Throws ValueError where there is no such file, or no
@@ -32,13 +32,15 @@ class VenvScript {
   std::vector<std::filesystem::path> apply();
 
  private:
-  void read();
+  bool read();
+  void read_rest();
 
   std::filesystem::path path_;
   std::string host_name_;
   pid_t pid_ = -1;
   bool is_running_ = false;
-  core::Descriptor output_;  // until its end
+  core::Descriptor handle_;  // poll() says when bash has ended
+  core::Descriptor output_;  // until then, or its end
   std::string text_;         // NAME=value, each with a zero byte behind it
 };
 

@@ -19,6 +19,9 @@ namespace deepspeed::optim {
 /// Elements that one thread takes at least; smaller lanes stay on the calling thread.
 constexpr int64_t kThreadGrainNumel = 65'536;
 
+/// float32 elements of a cache line.
+constexpr int64_t kLineNumel = 16;
+
 /// The element types that lanes may have. Throws ValueError that names `what`.
 core::Dtype lane_dtype(const at::Tensor& tensor, std::string_view optimizer, std::string_view what);
 
@@ -33,11 +36,16 @@ inline float* state_data(const LaneShard& lane, size_t state_index, int64_t begi
   return lane.state[state_index].data_ptr<float>() + begin;
 }
 
-/// Calls body(segment, begin, end) for pieces that together cover every segment once, on at::parallel_for's threads.
+/// Calls body(segment, begin, end) for pieces that together cover every segment once, on at::parallel_for's threads,
+/// which part at cache lines: a thread that begins inside one makes every vector of its share lie across two.
 template <class Body>
 void for_each_piece(const LaneShard& lane, const Body& body) {
   const auto segments = lane.segments;
-  at::parallel_for(0, lane.master.numel(), kThreadGrainNumel, [&](int64_t begin, int64_t end) {
+  const int64_t numel = lane.master.numel();
+  const int64_t num_lines = (numel + kLineNumel - 1) / kLineNumel;
+  at::parallel_for(0, num_lines, kThreadGrainNumel / kLineNumel, [&](int64_t first_line, int64_t last_line) {
+    const int64_t begin = first_line * kLineNumel;
+    const int64_t end = std::min(last_line * kLineNumel, numel);
     auto segment = std::upper_bound(segments.begin(), segments.end(), begin,
                                     [](int64_t at, const Segment& s) { return at < s.end; });
     for (; segment != segments.end() && segment->begin < end; ++segment) {

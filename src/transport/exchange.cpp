@@ -16,6 +16,9 @@ constexpr auto kSpin = std::chrono::microseconds(40);
 // The most that a sleeper oversleeps what no bell tells: that a rank has ended.
 constexpr auto kSleep = std::chrono::milliseconds(50);
 
+// So long nobody who drives goes without a look.
+constexpr auto kPause = std::chrono::seconds(2);
+
 // Longer times than this are for ever: a clock's nanoseconds have no room for the longest that callers may name.
 constexpr auto kForEver = std::chrono::hours(24 * 365 * 100);
 
@@ -229,6 +232,7 @@ void Exchange::drive(const Until& until, bool spins) {
   std::vector<Finished> finished;
   std::unique_lock drive(drive_mutex_);
   auto idle_since = Clock::now();
+  auto last_look = idle_since;
   while (true) {
     const bool moved = step_or_break(finished);
     if (!finished.empty()) {
@@ -245,6 +249,7 @@ void Exchange::drive(const Until& until, bool spins) {
       pause_briefly();
       continue;
     }
+    forgive_pause(last_look);
     own_control().wants_space.store(1, std::memory_order_seq_cst);
     const uint32_t seen = own_control().bell.peek();
     if (!step_or_break(finished) && finished.empty() && !until() && !look_after_peers(finished)) {
@@ -313,7 +318,7 @@ bool Exchange::is_idle() {
 bool Exchange::waits_for(int peer) { return (running_ && run_.waits_for(peer)) || messages_.waits_for(peer); }
 
 /// Why nothing more is to be expected of `peer`; empty: something is.
-std::string Exchange::why_gone(int peer) const {
+std::string Exchange::why_gone(int peer) {
   const auto now = Clock::now();
   const Control& control = group_->control(peer);
   switch (control.presence.load(std::memory_order_acquire)) {
@@ -326,8 +331,21 @@ std::string Exchange::why_gone(int peer) const {
   }
   if (now - moved_at_ > kSleep && !group_->is_alive(peer)) return concat("rank ", peer, " has ended");
   const bool is_late = running_ && run_.waits_for(peer) && now - run_moved_at_ > timeout_;
-  if (is_late) return concat("rank ", peer, " did not come within ", timeout_.count(), " s");
+  const bool is_last = is_stopping() && messages_.waits_for(peer) && now - moved_at_ > timeout_;  // no wait bounds it
+  if (is_late || is_last) return concat("rank ", peer, " did not come within ", timeout_.count(), " s");
   return "";
+}
+
+bool Exchange::is_stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+/// Under drive_mutex_: who drives comes here every kSleep. After a much longer pause this process was stopped (Ctrl-Z),
+/// and so, probably, were the others: their time begins again.
+void Exchange::forgive_pause(Clock::time_point& last) {
+  const auto now = Clock::now();
+  if (now - std::exchange(last, now) > kPause) run_moved_at_ = now;
 }
 
 /// Under drive_mutex_, where nothing can be moved: breaks off if that is because a rank is gone, or, for a receive from

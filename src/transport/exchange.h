@@ -86,10 +86,12 @@ class Exchange {
   bool step(std::vector<Finished>& finished);
   bool step_or_break(std::vector<Finished>& finished);
   bool begin_next();
-  std::string why_gone(int peer) const;
+  std::string why_gone(int peer);
+  void forgive_pause(Clock::time_point& last);
   bool look_after_peers(std::vector<Finished>& finished);
   bool waits_for(int peer);
   bool is_idle();
+  bool is_stopping();
   void break_with(std::exception_ptr error);
   void clean(std::vector<Finished>& finished);
   void finish(std::vector<Finished>& finished);

@@ -34,7 +34,7 @@ std::vector<std::string> faults(const json& report, const std::string& host, con
 
 TEST(DsCheck, AFirstHostThatStopsAnsweringIsThatAndTheOthersMeetAtTheNext) {
   const FakeSsh ssh(R"(slow) answer_to '"listen"' '' | grep --line-buffered .; exit;;)");
-  const json report = check(ssh, {"slow", "next", "last"}, {"--timeout", "4"});
+  const json report = check(ssh, {"slow", "next", "last"}, {"--timeout", "10"});
   EXPECT_THAT(faults(report, "slow", "did not answer within"),
               ElementsAre(HasSubstr("ssh works, but the probe there")));
   EXPECT_EQ(report["master_port_fault"], "");

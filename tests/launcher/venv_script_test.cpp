@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 
+#include <chrono>
 #include <string>
 
 #include "core/environment.h"
@@ -56,6 +58,15 @@ TEST_F(VenvScriptTest, VariablesAreAsItLeavesThemWhateverTheyHold) {
 TEST_F(VenvScriptTest, TheInterpreterIsThatOfTheEnvironmentItActivates) {
   EXPECT_THAT(source("export VIRTUAL_ENV=/venv\n"), ::testing::ElementsAre("/venv/bin"));
   EXPECT_THAT(source("true\n"), ::testing::IsEmpty());
+}
+
+TEST_F(VenvScriptTest, WhatItLeavesInTheBackgroundIsNotWaitedFor) {
+  const auto start = std::chrono::steady_clock::now();
+  source("(sleep 60; true) &\nexport VENV_A=$!\n");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+  const auto left_behind = core::environment("VENV_A");
+  ASSERT_TRUE(left_behind);
+  ::kill(std::stoi(*left_behind), SIGKILL);
 }
 
 TEST_F(VenvScriptTest, FailuresNameHostPathAndExitCode) {

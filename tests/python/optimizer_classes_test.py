@@ -77,6 +77,16 @@ def test_the_kernel_steps_as_torch_does(kind: str, dtype: torch.dtype) -> None:
     assert dense.dtype == dtype and all(each.dtype == torch.float32 for each in first.values() if torch.is_tensor(each))
 
 
+def test_a_step_between_forward_and_backward_is_an_error() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = DeepSpeedCPUAdam([weight], lr=0.1)
+    loss = (weight * weight).sum()
+    weight.grad = torch.ones(3)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 def test_lion_moves_by_the_sign() -> None:
     weight = torch.nn.Parameter(torch.zeros(3))
     optimizer = FusedLion([weight], lr=0.1, betas=(0.5, 0.75))
