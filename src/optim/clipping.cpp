@@ -6,10 +6,10 @@
 #include <vector>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "deepspeed/error.h"
 #include "kernels/norm_kernels.h"
+#include "tensor/parallel.h"
 
 namespace deepspeed::optim {
 namespace {
@@ -45,7 +45,7 @@ double sum_of_squares(const at::Tensor& values) {
   const auto* const data = static_cast<const char*>(values.const_data_ptr());
   const int64_t num_chunks = (numel + kernels::kNormChunkNumel - 1) / kernels::kNormChunkNumel;
   std::vector<double> partials(static_cast<size_t>(num_chunks));
-  at::parallel_for(0, num_chunks, 1, [&](int64_t first, int64_t last) {
+  tensor::parallel_for(num_chunks, 1, [&](int64_t first, int64_t last) {
     const int64_t begin = first * kernels::kNormChunkNumel;
     const int64_t end = std::min(last * kernels::kNormChunkNumel, numel);
     kernels::chunk_sums_of_squares(data + begin * core::dtype_bytes(dtype), dtype, end - begin,

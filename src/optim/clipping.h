@@ -8,7 +8,7 @@
 
 namespace deepspeed::optim {
 
-/// Sum of squares of a contiguous tensor in float64, on the threads of at::parallel_for; the same bits for any number
+/// Sum of squares of a contiguous tensor in float64, on the threads of torch; the same bits for any number
 /// of threads and any alignment (fixed chunks from the tensor's start, added in order).
 double sum_of_squares(const at::Tensor& values);
 

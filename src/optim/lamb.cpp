@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "deepspeed/error.h"
 #include "kernels/lamb_kernels.h"
@@ -146,7 +145,7 @@ void Lamb::prepare(const LaneShard& lane, std::span<const Hyperparameters> group
     return;
   }
   std::vector<Chunk> chunks = cut_chunks(lane.segments);
-  at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t begin, int64_t end) {
+  tensor::parallel_for(static_cast<int64_t>(chunks.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       Chunk& chunk = chunks[static_cast<size_t>(i)];
       prepare_chunk(lane, groups[static_cast<size_t>(chunk.segment->group)], gradient_scale, scratch, chunk);

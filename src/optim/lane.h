@@ -6,13 +6,13 @@
 #include <span>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
 
 #include "core/dtype.h"
 #include "kernels/optimizer_cuda_kernels.h"
 #include "kernels/update_range.h"
 #include "optim/range_optimizer.h"
+#include "tensor/parallel.h"
 
 namespace deepspeed::optim {
 
@@ -36,14 +36,14 @@ inline float* state_data(const LaneShard& lane, size_t state_index, int64_t begi
   return lane.state[state_index].data_ptr<float>() + begin;
 }
 
-/// Calls body(segment, begin, end) for pieces that together cover every segment once, on at::parallel_for's threads,
+/// Calls body(segment, begin, end) for pieces that together cover every segment once, on torch's threads,
 /// which part at cache lines: a thread that begins inside one makes every vector of its share lie across two.
 template <class Body>
 void for_each_piece(const LaneShard& lane, const Body& body) {
   const auto segments = lane.segments;
   const int64_t numel = lane.master.numel();
   const int64_t num_lines = (numel + kLineNumel - 1) / kLineNumel;
-  at::parallel_for(0, num_lines, kThreadGrainNumel / kLineNumel, [&](int64_t first_line, int64_t last_line) {
+  tensor::parallel_for(num_lines, kThreadGrainNumel / kLineNumel, [&](int64_t first_line, int64_t last_line) {
     const int64_t begin = first_line * kLineNumel;
     const int64_t end = std::min(last_line * kLineNumel, numel);
     auto segment = std::upper_bound(segments.begin(), segments.end(), begin,

@@ -56,7 +56,7 @@ class RangeOptimizer {
   virtual Needs needs() const = 0;
   virtual std::vector<StateSpec> state_specs() const = 0;
 
-  /// Updates master, state and compute of one lane in one pass, on the threads of at::parallel_for.
+  /// Updates master, state and compute of one lane in one pass, on the threads of torch.
   /// Every gradient is multiplied by `gradient_scale` first (1 / loss scale x clip factor).
   /// The bits depend neither on the number of threads nor on how a lane is cut into ranges.
   /// Throws ValueError that names the tensor that does not fit.

@@ -2,11 +2,11 @@
 #include "precision/accumulate.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "deepspeed/error.h"
 #include "kernels/accumulate_kernels.h"
 #include "tensor/dtype.h"
+#include "tensor/parallel.h"
 
 namespace deepspeed::precision {
 namespace {
@@ -21,7 +21,7 @@ void run_on_cpu(Kernel kernel, const at::Tensor& target, const at::Tensor& sourc
   const core::Dtype from = tensor::to_dtype(dense.scalar_type());
   char* to_data = static_cast<char*>(target.data_ptr());
   const char* from_data = static_cast<const char*>(dense.const_data_ptr());
-  at::parallel_for(0, target.numel(), kGrainNumel, [&](int64_t begin, int64_t end) {
+  tensor::parallel_for(target.numel(), kGrainNumel, [&](int64_t begin, int64_t end) {
     kernel(to_data + begin * core::dtype_bytes(to), to, from_data + begin * core::dtype_bytes(from), from, end - begin,
            scale);
   });

@@ -6,7 +6,7 @@
 namespace deepspeed::precision {
 
 /// target = scale * source. `target` is 1-D and contiguous; `source` has as many elements, any shape and strides.
-/// CPU tensors go through our kernels on the threads of at::parallel_for, others through LibTorch.
+/// CPU tensors go through our kernels on the threads of torch, others through LibTorch.
 void scale_into(const at::Tensor& target, const at::Tensor& source, double scale);
 
 /// target += scale * source, otherwise the same.
