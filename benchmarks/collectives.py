@@ -131,7 +131,7 @@ def claims(rounds: list[Round]) -> list[Claim]:
         name = f"{operation} {readable(size)}".strip()
         if int(size) < _LARGE:
             microseconds = [1e6 * seconds for seconds in measured(part, _OURS, slowest(operation, size))]
-            found.append(Claim(name, "0", microseconds, "us", at_most=20))
+            found.append(Claim(name, "(time of one)", microseconds, "us", at_most=20))
         bound = _BOUNDS.get((operation, int(size)))
         values = ratios(part, _PEER, _OURS, slowest(operation, size))
         found.append(Claim(name, "Gloo: times faster", values, at_least=bound))

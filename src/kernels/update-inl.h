@@ -21,7 +21,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace deepspeed::kernels::HWY_NAMESPACE {
 
-constexpr int64_t kLineNumel = 16;         // float32 elements of a cache line
 constexpr int64_t kAheadNumel = 256;       // 1 KB: 128 to 512 elements measure alike on Zen 3
 constexpr int64_t kStreamNumel = 1 << 19;  // smaller ranges stay in the cache, for the gather that follows
 

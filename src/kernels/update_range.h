@@ -7,6 +7,8 @@
 
 namespace deepspeed::kernels {
 
+constexpr int64_t kLineNumel = 16;  ///< float32 elements of a cache line
+
 /// All pointers point at the first element of the range, hold `numel` elements and do not overlap.
 struct UpdateRange {
   float* master = nullptr;                             ///< weights in float32; the parameter itself where it is float32

@@ -139,8 +139,8 @@ std::string HostLink::describe_loss() const {
   }
   if (!nonsense_.empty()) return channel_->has_begun() ? nonsense_ : nonsense_ + quote;
   if (patience_.count() > 0 && state == State::kGreeted && !channel_->is_at_end()) {
-    return concat("its agent was not ready within ", patience_.count(), " s. Does a --venv_script take so long there?",
-                  quote);
+    return concat("its agent was not ready within ", patience_.count(),
+                  " s. Is that host, its file system or a --venv_script slow?", quote);
   }
   if (!channel_->has_begun()) {
     if (exit_code_ == kNotFound) {

@@ -19,9 +19,6 @@ namespace deepspeed::optim {
 /// Elements that one thread takes at least; smaller lanes stay on the calling thread.
 constexpr int64_t kThreadGrainNumel = 65'536;
 
-/// float32 elements of a cache line.
-constexpr int64_t kLineNumel = 16;
-
 /// The element types that lanes may have. Throws ValueError that names `what`.
 core::Dtype lane_dtype(const at::Tensor& tensor, std::string_view optimizer, std::string_view what);
 
@@ -42,6 +39,7 @@ template <class Body>
 void for_each_piece(const LaneShard& lane, const Body& body) {
   const auto segments = lane.segments;
   const int64_t numel = lane.master.numel();
+  constexpr int64_t kLineNumel = kernels::kLineNumel;
   const int64_t num_lines = (numel + kLineNumel - 1) / kLineNumel;
   tensor::parallel_for(num_lines, kThreadGrainNumel / kLineNumel, [&](int64_t first_line, int64_t last_line) {
     const int64_t begin = first_line * kLineNumel;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -158,6 +159,13 @@ TEST(MeetingPoint, WhoIsStillThereIsHungUpOn) {
 }
 
 TEST(MeetingPoint, EachAddressOfANameIsTried) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  ASSERT_EQ(::getaddrinfo("localhost", nullptr, &hints, &found), 0);
+  const bool is_at_two = found->ai_next != nullptr;
+  ::freeaddrinfo(found);
+  if (!is_at_two) GTEST_SKIP() << "localhost has one address here";
   const core::Descriptor listener(::socket(AF_INET, SOCK_STREAM, 0));  // not at ::1, which `localhost` may be first
   sockaddr_in address = loopback(0);
   socklen_t bytes = sizeof(address);

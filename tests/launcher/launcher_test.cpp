@@ -19,8 +19,7 @@
 #include <sstream>
 
 #include "deepspeed/error.h"
-#include "launch.h"
-#include "temporary_folder.h"
+#include "launcher_fixture.h"
 
 namespace deepspeed::launcher {
 namespace {
@@ -29,31 +28,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-class LauncherTest : public ::testing::Test {
- protected:
-  /// Runs `body` as a shell script on `num_ranks` ranks.
-  Launch start(int num_ranks, const std::string& body, std::vector<std::string> flags = {},
-               std::vector<std::string> script_arguments = {}, const LaunchSetup& setup = {}) {
-    std::vector<std::string> arguments = {"--num_gpus", std::to_string(num_ranks), "--no_python", "--no_local_rank"};
-    arguments.insert(arguments.end(), flags.begin(), flags.end());
-    arguments.push_back(folder_.add_program("rank.sh", "#!/bin/sh\n" + body));
-    arguments.insert(arguments.end(), script_arguments.begin(), script_arguments.end());
-    return Launch(arguments, setup);
-  }
-
-  static bool is_gone(pid_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
-
-  static std::string content(const std::filesystem::path& path) {
-    std::ifstream file(path);
-    return std::string((std::istreambuf_iterator<char>(file)), {});
-  }
-
-  TemporaryFolder folder_;
-};
-
-// Ranks that wait for a signal without an end of their own, and say their pid before.
-constexpr const char* kWaitForever = "echo \"pid$RANK $$ ready\"\nexec sleep 1000\n";
 
 TEST_F(LauncherTest, RanksFindTheirPlaceInTheEnvironment) {
   auto launch = start(2,
@@ -432,112 +406,6 @@ TEST_F(LauncherTest, EqualLinesOfRanksAreOneOnRequest) {
   for (int rank = 0; rank < 4; ++rank) {
     EXPECT_THAT(launch.out(), HasSubstr(concat("[rank ", rank, "] own ", rank, "\n")));
   }
-}
-
-TEST_F(LauncherTest, UnderMpirunEachStartIsOneRank) {
-  const auto variables = [](int rank) {
-    return LaunchSetup{.environment = {concat("OMPI_COMM_WORLD_RANK=", rank), "OMPI_COMM_WORLD_SIZE=2",
-                                       concat("OMPI_COMM_WORLD_LOCAL_RANK=", rank), "OMPI_COMM_WORLD_LOCAL_SIZE=2"}};
-  };
-  const std::string script =
-      folder_.add_program("rank.sh", "#!/bin/sh\necho $RANK/$WORLD_SIZE $LOCAL_RANK/$LOCAL_SIZE $MASTER_ADDR\n");
-  for (int rank = 0; rank < 2; ++rank) {
-    Launch launch({"--no_python", "--no_local_rank", script}, variables(rank));
-    EXPECT_EQ(launch.wait(), 0) << launch.err();
-    EXPECT_EQ(launch.out(), concat(rank, "/2 ", rank, "/2 127.0.0.1\n"));
-  }
-  LaunchSetup bad_port = variables(0);
-  bad_port.environment.emplace_back("MASTER_PORT=70000");
-  Launch unreachable({"--no_python", script}, bad_port);
-  EXPECT_EQ(unreachable.wait(), 2);
-  EXPECT_THAT(unreachable.err(), HasSubstr("MASTER_PORT: got 70000"));
-  Launch refused({"--num_nodes", "2", "--no_python", script}, variables(0));
-  EXPECT_EQ(refused.wait(), 2);
-  EXPECT_THAT(refused.err(), HasSubstr("--num_nodes: mpirun has started 2 of these commands"));
-}
-
-TEST_F(LauncherTest, AFailedTaskOfSrunEndsItsStepAndKeepsItsExitCode) {
-  const TemporaryFolder bin;
-  bin.add_program("scancel", "#!/bin/sh\necho \"$@\"\nkill -TERM $PPID\n");
-  const std::string script = folder_.add_program("rank.sh", "#!/bin/sh\nexit 7\n");
-  Launch launch({"--no_python", script},
-                {.environment = {concat("PATH=", bin.path().string(), ":/usr/bin:/bin"), "SLURM_JOB_ID=3",
-                                 "SLURM_JOB_NODELIST=n1", "SLURM_STEP_NODELIST=n1", "SLURM_STEP_ID=1", "SLURM_PROCID=0",
-                                 "SLURM_LOCALID=0", "SLURM_NODEID=0", "SLURM_STEP_NUM_TASKS=2",
-                                 "SLURM_STEP_TASKS_PER_NODE=2", "SLURMD_NODENAME=n1"}});
-  EXPECT_EQ(launch.wait(), 7) << launch.err();
-  EXPECT_EQ(launch.out(), "--quiet --signal=TERM 3.1\n");
-}
-
-TEST_F(LauncherTest, OtherProgramsAreNotGivenHostsThatTheyCannotHave) {
-  const std::vector<std::string> job = {"SLURM_JOB_ID=3", "SLURM_JOB_NODELIST=n[1-2]"};
-  for (const char* name : {"pdsh", "openmpi"}) {
-    Launch launch({"--launcher", name, "/bin/true"}, {.environment = job});
-    EXPECT_EQ(launch.wait(), 2);
-    EXPECT_THAT(launch.err(), HasSubstr(concat("--launcher ", name, " in Slurm job 3, without a hostfile")));
-  }
-  const std::string hosts = (folder_.path() / "hosts").string();
-  std::ofstream(hosts) << "n1 slots=4\nme@n2 slots=4\n";
-  Launch chosen({"--launcher", "mpich", "--hostfile", hosts, "--include", "n1:2,3", "/bin/true"});
-  EXPECT_EQ(chosen.wait(), 2);
-  EXPECT_THAT(chosen.err(), HasSubstr("host n1 has slots 2,3"));
-  Launch with_user({"--launcher", "openmpi", "--hostfile", hosts, "/bin/true"});
-  EXPECT_EQ(with_user.wait(), 2);
-  EXPECT_THAT(with_user.err(), HasSubstr("host me@n2: mpirun takes no user"));
-}
-
-// Fails on rank 1 until it was started again twice.
-constexpr const char* kFailTwice =
-    "echo \"$RANK at $DEEPSPEED_RESTART_COUNT of $TORCHELASTIC_MAX_RESTARTS, $TORCHELASTIC_RESTART_COUNT\"\n"
-    "[ $RANK = 1 ] && [ $DEEPSPEED_RESTART_COUNT -lt 2 ] && exit 7\nexit 0\n";
-
-TEST_F(LauncherTest, AFailedLaunchStartsAgainAndTellsItsRanks) {
-  auto launch = start(2, kFailTwice, {"--max_restarts", "3"});
-  EXPECT_EQ(launch.wait(), 0) << launch.err();
-  for (const char* count : {"0", "1", "2"}) {
-    EXPECT_THAT(launch.out(), HasSubstr(concat("1 at ", count, " of 3, ", count, "\n")));
-  }
-  EXPECT_THAT(launch.err(), HasSubstr("deepspeed: rank 1 failed (exit code 7); restart 1 of 3 on 1 host.\n"));
-  EXPECT_THAT(launch.err(), HasSubstr("restart 2 of 3"));
-  EXPECT_THAT(launch.err(), Not(HasSubstr("restart 3 of 3")));
-}
-
-TEST_F(LauncherTest, ALaunchThatAlwaysFailsEndsAtTheBoundWithItsOwnExitCode) {
-  auto launch = start(2, kFailTwice, {"--max_restarts", "1"});
-  EXPECT_EQ(launch.wait(), 7);
-  EXPECT_THAT(launch.err(),
-              HasSubstr("rank 1 failed (exit code 7); not started again, --max_restarts 1 is used up.\n"));
-  auto never = start(2, "exit 7\n");
-  EXPECT_EQ(never.wait(), 7);
-  EXPECT_THAT(never.err(), Not(HasSubstr("start")));
-}
-
-TEST_F(LauncherTest, ASignalEndsALaunchThatMayStartAgain) {
-  auto launch = start(2, kWaitForever, {"--max_restarts", "5"});
-  launch.read_until(" ready", 2);
-  ::kill(launch.pid(), SIGTERM);
-  EXPECT_EQ(launch.wait(), 128 + SIGTERM);
-  EXPECT_THAT(launch.err(), Not(HasSubstr("restart")));
-}
-
-TEST_F(LauncherTest, ASignalWhileAFailedLaunchEndsMeansNoRestart) {
-  auto launch = start(2,
-                      "[ $RANK = 1 ] && { until [ -e \"$0.up\" ]; do :; done; exit 7; }\n"
-                      "trap 'echo heard' TERM\n: > \"$0.up\"\nwhile :; do sleep 1000 & wait; done\n",
-                      {"--max_restarts", "5"});
-  launch.read_until("heard");
-  ::kill(launch.pid(), SIGTERM);
-  EXPECT_EQ(launch.wait(), 7);
-  EXPECT_THAT(launch.err(), HasSubstr("rank 1 failed first"));
-  EXPECT_THAT(launch.err(), Not(HasSubstr("restart")));
-}
-
-TEST_F(LauncherTest, EachAttemptHasLogsOfItsOwn) {
-  const auto logs = folder_.path() / "logs";
-  auto launch = start(2, kFailTwice, {"--max_restarts", "2", "--enable_each_rank_log", logs.string()});
-  EXPECT_EQ(launch.wait(), 0) << launch.err();
-  const std::vector<std::filesystem::directory_entry> files(std::filesystem::directory_iterator(logs), {});
-  EXPECT_THAT(files, SizeIs(6));
 }
 
 }  // namespace
