@@ -83,6 +83,7 @@ std::vector<std::string> complete_tags(const fs::path& folder) {
   }
   std::sort(found.begin(), found.end());
   std::vector<std::string> tags;
+  tags.reserve(found.size());
   for (auto& complete : found) tags.push_back(std::move(complete.tag));
   return tags;
 }
@@ -156,6 +157,7 @@ std::vector<std::string> CheckpointReader::states(const std::string& name) const
   }
   std::sort(found.begin(), found.end());
   std::vector<std::string> names;
+  names.reserve(found.size());
   for (auto& state : found) names.push_back(std::move(state.second));
   return names;
 }

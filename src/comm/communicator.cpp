@@ -69,6 +69,7 @@ std::vector<std::string> Communicator::all_gather_strings(const std::string& tex
   all_gather(bytes, tag).wait();
   const at::Tensor bytes_here = bytes.cpu();
   std::vector<std::string> texts;
+  texts.reserve(size());
   for (int r = 0; r < size(); ++r) {
     texts.emplace_back(reinterpret_cast<const char*>(bytes_here.data_ptr<uint8_t>()) + r * longest, length[r]);
   }

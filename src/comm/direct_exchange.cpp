@@ -166,7 +166,7 @@ class Exchange final : public Communicator {
   void place_sums(Operation& operation) const {
     int64_t offset = 0;
     const auto take = [&](const Sum& sum) {
-      const at::Tensor view = operation.staging.narrow(0, offset, sum.part_bytes()).view(sum.wire);
+      at::Tensor view = operation.staging.narrow(0, offset, sum.part_bytes()).view(sum.wire);
       offset += aligned(sum.part_bytes());
       return view;
     };

@@ -58,7 +58,8 @@ std::unique_ptr<Communicator> make_across(c10d::ProcessGroup& group, const HostM
       make_gloo_group(store, hosts.host_of(rank), hosts.num_hosts(), core::collective_timeout_seconds()));
 }
 
-std::unique_ptr<Communicator> make_for_cpu(c10::intrusive_ptr<c10d::ProcessGroup> group, const std::string& host) {
+std::unique_ptr<Communicator> make_for_cpu(const c10::intrusive_ptr<c10d::ProcessGroup>& group,
+                                           const std::string& host) {
   std::unique_ptr<Communicator> messages = make_direct_exchange(group);
   const std::string name = messages->broadcast_string(transport::random_token(), 0, kMeeting);
   const auto hosts = HostMap::from_names(messages->all_gather_strings(host, kMeeting));

@@ -165,7 +165,7 @@ class Hierarchical final : public Communicator {
     return buffer_.narrow(0, 0, bytes).view(like.scalar_type());
   }
   at::Tensor arranged(const at::Tensor& lane) {
-    const at::Tensor pieces = take_buffer(lane);
+    at::Tensor pieces = take_buffer(lane);
     for (int rank = 0; rank < size(); ++rank) place_of(pieces, rank).copy_(part(lane, rank));
     return pieces;
   }

@@ -20,7 +20,7 @@ using c10d::OpType;
 using Milliseconds = std::chrono::milliseconds;
 
 // Below it a sum is one message to each rank of the others, instead of a scatter and a gather.
-constexpr int64_t kSmallBytes = 64 * 1024;
+constexpr int64_t kSmallBytes = int64_t{64} << 10;
 
 bool is_sum(const c10d::ReduceOp& op) { return op == c10d::ReduceOp::SUM || op == c10d::ReduceOp::AVG; }
 

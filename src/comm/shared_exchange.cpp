@@ -40,9 +40,9 @@ struct Shared {
     const std::lock_guard lock(mutex);
     foreseen = reason;
   }
-  std::string foreseen_or(std::string reason) const {
+  std::string foreseen_or(const std::string& reason) const {
     const std::lock_guard lock(mutex);
-    return foreseen.empty() ? std::move(reason) : foreseen;
+    return foreseen.empty() ? reason : foreseen;
   }
 
   transport::Exchange exchange;

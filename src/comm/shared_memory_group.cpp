@@ -44,6 +44,7 @@ struct Member {
 std::vector<std::string> exchange_texts(const Member& member, const std::string& what, const std::string& text) {
   member.store->set(concat(what, "/", member.rank), text);
   std::vector<std::string> texts;
+  texts.reserve(member.size);
   for (int rank = 0; rank < member.size; ++rank) texts.push_back(member.store->get_to_str(concat(what, "/", rank)));
   return texts;
 }
@@ -105,6 +106,7 @@ c10::intrusive_ptr<c10d::Backend> make_backend(const Member& member) {
   const std::string own = concat(transport::random_token(), " ", member.host);
   const std::vector<std::string> all = exchange_texts(member, "host", own);
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const std::string& text : all) names.push_back(text.substr(text.find(' ') + 1));
   const auto hosts = HostMap::from_names(names);
   if (hosts && hosts->num_hosts() == 1) return make_for_one_host(member, all[0].substr(0, all[0].find(' ')));

@@ -23,7 +23,7 @@ std::string key_of(const std::string& group, int rank) { return concat("deepspee
 }  // namespace
 
 c10::intrusive_ptr<c10d::Store> shared_store(const c10d::ProcessGroup& group) {
-  const c10::intrusive_ptr<c10d::Store> store = group.getStore();
+  c10::intrusive_ptr<c10d::Store> store = group.getStore();
   if (auto* prefixed = dynamic_cast<c10d::PrefixStore*>(store.get())) return prefixed->getUnderlyingNonPrefixStore();
   return store;
 }

@@ -124,8 +124,7 @@ class WaitWatch {
     if (stopping_) return;
     is_running_ = true;
     std::thread([this] { run(); }).detach();
-    static const int registered = std::atexit([] { detail::stop_wait_watch(); });
-    static_cast<void>(registered);
+    [[maybe_unused]] static const int registered = std::atexit([] { detail::stop_wait_watch(); });
   }
 
   void run() {

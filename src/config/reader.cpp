@@ -45,7 +45,8 @@ std::vector<std::string> spellings(const Field& field) {
   return names;
 }
 
-void Reader::read_object(const Fields& fields, const json& object, const std::string& path, UnknownKey on_unknown) {
+void Reader::read_object(const Fields& fields, const json& object, const std::string& path,
+                         const UnknownKey& on_unknown) {
   for (const auto& [key, value] : object.items()) {
     const auto knows = [&key = key](const Field& field) { return has_spelling(field, key); };
     if (std::any_of(fields.begin(), fields.end(), knows)) continue;

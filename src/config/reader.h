@@ -22,7 +22,7 @@ class Reader {
   /// Reads `object`, which stands at `path`. A key that no field has is a ConfigError that names the nearest ones, or
   /// goes to `on_unknown`.
   void read_object(const Fields& fields, const nlohmann::json& object, const std::string& path,
-                   UnknownKey on_unknown = {});
+                   const UnknownKey& on_unknown = {});
 
  private:
   void read_field(const Field& field, const nlohmann::json& object, const std::string& path);

@@ -13,7 +13,7 @@ namespace detail {
 namespace {
 
 std::string class_name_of(const torch::nn::Module& module) {
-  const std::string full = module.name();
+  const std::string& full = module.name();
   const size_t colon = full.rfind("::");
   std::string name = colon == std::string::npos ? full : full.substr(colon + 2);
   const std::string suffix = "Impl";

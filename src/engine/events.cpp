@@ -100,7 +100,7 @@ void TrainingEngine::Impl::end_backward() {
   const at::NoGradGuard no_grad;
   step_trace->end_autograd();
   reducer->backward_done();
-  views->publish(!has_local_gradients);
+  views->publish(*reducer, !has_local_gradients);
   step_trace->end_backward();
 }
 

@@ -121,7 +121,7 @@ struct PretrainedFiles::Impl {
 };
 
 PretrainedFiles PretrainedFiles::open(const std::string& folder) {
-  return PretrainedFiles(std::unique_ptr<Impl>(new Impl{checkpoint::PretrainedFiles::open(folder)}));
+  return PretrainedFiles(std::make_unique<Impl>(Impl{checkpoint::PretrainedFiles::open(folder)}));
 }
 
 PretrainedFiles::PretrainedFiles(const std::vector<std::string>& paths)

@@ -34,7 +34,7 @@ int num_pings(double stream_s) { return stream_s > 0 ? 21 : 3; }
 constexpr double kWarmUp_s = 0.2;  // a stream is measured after it: windows grow, queues and token buckets fill
 constexpr double kStrangers_s = 1;
 constexpr size_t kPingBytes = 8;
-constexpr size_t kChunkBytes = 256 * 1024;
+constexpr size_t kChunkBytes = size_t{256} << 10;
 constexpr std::string_view kAcknowledgement = "ds-here\n";
 
 Clock::time_point in_seconds(double seconds) {

@@ -94,7 +94,7 @@ void RemoteProcess::write_input() {
 }
 
 bool RemoteProcess::read_some(Output& output) {
-  std::array<char, 64 * 1024> buffer;
+  std::array<char, size_t{64} << 10> buffer;
   const auto take = [&](const launcher::Line& line) { consume_(output.is_error, line); };
   const ssize_t count = ::read(output.pipe.get(), buffer.data(), buffer.size());
   if (count < 0 && errno == EINTR) return true;

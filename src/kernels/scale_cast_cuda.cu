@@ -32,7 +32,8 @@ void launch(void* dst, const float* src, int64_t numel, float scale, void* strea
                                                                                 scale);
   const cudaError_t status = cudaGetLastError();
   DS_CHECK(status == cudaSuccess, InternalError, "[kernels.scale_cast] a launch over ", numel,
-           " elements failed: ", cudaGetErrorString(status), ". Check that the driver is as new as this build's CUDA.");
+           " elements failed: ", cudaGetErrorString(status), ". It may come from an earlier kernel "
+           "(CUDA_LAUNCH_BLOCKING=1 shows whose it is), or from a driver that is older than this build's CUDA.");
 }
 
 }  // namespace

@@ -159,7 +159,8 @@ __global__ void __launch_bounds__(kThreads) update_tiles(const CudaRange<Args>* 
 
 inline void check(cudaError_t status, const char* kernel, size_t num_ranges) {
   DS_CHECK(status == cudaSuccess, InternalError, "[kernels.", kernel, "] a launch over ", num_ranges,
-           " ranges failed: ", cudaGetErrorString(status), ". Check that the driver is as new as this build's CUDA.");
+           " ranges failed: ", cudaGetErrorString(status), ". It may come from an earlier kernel "
+           "(CUDA_LAUNCH_BLOCKING=1 shows whose it is), or from a driver that is older than this build's CUDA.");
 }
 
 /// Enqueues the copy of the table; how many tiles it has. (From pageable memory, which CUDA stages before it returns.)

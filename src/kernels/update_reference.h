@@ -1,4 +1,4 @@
-// The frame of the optimizer oracles: one element after another, as simd-inl.h's update_range() does in vectors.
+// The frame of the optimizer oracles: one element after another, as update-inl.h's update_range() does in vectors.
 #pragma once
 
 #include "kernels/element.h"

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kLengthBytes = 4;
 constexpr char kFrameEnd = '\n';
-constexpr size_t kMostSkippedBytes = 256 * 1024;
+constexpr size_t kMostSkippedBytes = size_t{256} << 10;
 
 bool is_kind(uint8_t value) {
   const auto in = [&](FrameKind first, FrameKind last) {

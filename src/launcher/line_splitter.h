@@ -23,7 +23,7 @@ struct Line {
 class LineSplitter {
  public:
   using Consumer = std::function<void(const Line&)>;
-  static constexpr size_t kLongestLineBytes = 64 * 1024;
+  static constexpr size_t kLongestLineBytes = size_t{64} << 10;
 
   void feed(std::string_view bytes, const Consumer& consume);
   /// The stream has ended: gives what is left, if anything.

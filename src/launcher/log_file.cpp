@@ -15,7 +15,7 @@
 namespace deepspeed::launcher {
 namespace {
 
-constexpr std::streamoff kTailBytes = 64 * 1024;
+constexpr std::streamoff kTailBytes = std::streamoff{64} << 10;
 
 }  // namespace
 

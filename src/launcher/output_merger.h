@@ -26,7 +26,7 @@ class OutputMerger {
   };
   using Sink = std::function<void(std::string_view)>;
 
-  OutputMerger(Options options, Sink sink) : options_(options), sink_(std::move(sink)) {}
+  OutputMerger(Options options, Sink sink) : options_(std::move(options)), sink_(std::move(sink)) {}
 
   /// Instead of what the options say, before the first line.
   void name_hosts(std::vector<std::string> host_of_rank) { options_.host_of_rank = std::move(host_of_rank); }

@@ -13,7 +13,7 @@
 namespace deepspeed::launcher {
 namespace {
 
-constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr size_t kLargestPipeBytes = 1 << 20;  // what a pipe may hold when its writer is gone
 
 }  // namespace

@@ -29,8 +29,7 @@ Factors factors(const Hyperparameters& h, int64_t step) {
           .l2 = h.adam_w_mode ? 0.0 : h.weight_decay};
 }
 
-void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
-                      bool amsgrad) {
+void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) {
   run_kernel(lane, &kernels::adam, &kernels::adam_cuda, [&](const Segment& segment, int64_t begin, int64_t end) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
     const Factors f = factors(h, segment.step);
@@ -38,7 +37,7 @@ void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> gr
         .range = make_update_range(lane, begin, end, h.maximize ? -gradient_scale : gradient_scale),
         .exp_avg = state_data(lane, 0, begin),
         .exp_avg_sq = state_data(lane, 1, begin),
-        .max_exp_avg_sq = amsgrad ? state_data(lane, 2, begin) : nullptr,
+        .max_exp_avg_sq = h.amsgrad ? state_data(lane, 2, begin) : nullptr,
         .beta1 = static_cast<float>(h.betas[0]),
         .one_minus_beta1 = static_cast<float>(1.0 - h.betas[0]),
         .beta2 = static_cast<float>(h.betas[1]),
@@ -51,8 +50,7 @@ void step_with_kernel(const LaneShard& lane, std::span<const Hyperparameters> gr
   });
 }
 
-void step_with_torch(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
-                     bool amsgrad) {
+void step_with_torch(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) {
   for (const Segment& segment : lane.segments) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
     const Factors f = factors(h, segment.step);
@@ -61,8 +59,8 @@ void step_with_torch(const LaneShard& lane, std::span<const Hyperparameters> gro
     t.master.mul_(f.weight_scale);
     t.state[0].mul_(h.betas[0]).add_(t.gradient, 1.0 - h.betas[0]);
     t.state[1].mul_(h.betas[1]).addcmul_(t.gradient, t.gradient, 1.0 - h.betas[1]);
-    if (amsgrad) at::maximum_out(t.state[2], t.state[2], t.state[1]);
-    const at::Tensor& second = t.state[amsgrad ? 2 : 1];
+    if (h.amsgrad) at::maximum_out(t.state[2], t.state[2], t.state[1]);
+    const at::Tensor& second = t.state[h.amsgrad ? 2 : 1];
     t.master.addcdiv_(t.state[0], second.sqrt().mul_(f.inverse_sqrt_correction).add_(h.eps), -f.step_size);
     if (t.compute.defined()) t.compute.copy_(t.master);
   }
@@ -81,13 +79,14 @@ std::vector<StateSpec> Adam::state_specs() const {
 void Adam::step(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) const {
   check_lane(lane, amsgrad_ ? 3 : 2, groups.size(), name());
   for (const Hyperparameters& h : groups) {
-    DS_CHECK(h.amsgrad == amsgrad_, ConfigError, "[optim.adam] amsgrad: got ", h.amsgrad, " in one group and ",
-             amsgrad_, " at construction, expected one value for all. Set it when the optimizer is made.");
+    DS_CHECK(!h.amsgrad || amsgrad_, ConfigError,
+             "[optim.adam] amsgrad: got true in a group of an optimizer that was made without it and keeps no maxima. "
+             "Set it when the optimizer is made.");
   }
   if (uses_kernels(lane)) {
-    step_with_kernel(lane, groups, gradient_scale, amsgrad_);
+    step_with_kernel(lane, groups, gradient_scale);
   } else {
-    step_with_torch(lane, groups, gradient_scale, amsgrad_);
+    step_with_torch(lane, groups, gradient_scale);
   }
 }
 

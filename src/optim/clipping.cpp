@@ -39,7 +39,11 @@ void check_contiguous(const at::Tensor& values) {
 
 double sum_of_squares(const at::Tensor& values) {
   const core::Dtype dtype = norm_dtype(values);
-  if (!values.is_cpu()) return values.detach().to(at::kDouble).square().sum().item<double>();
+  if (!values.is_cpu()) {  // summed in double without a double copy of the values
+    const double norm =
+        at::linalg_vector_norm(values.detach(), 2, at::OptionalIntArrayRef(), false, at::kDouble).item<double>();
+    return norm * norm;
+  }
   check_contiguous(values);
   const int64_t numel = values.numel();
   const auto* const data = static_cast<const char*>(values.const_data_ptr());

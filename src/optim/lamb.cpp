@@ -73,7 +73,7 @@ void prepare_chunk(const LaneShard& lane, const Hyperparameters& h, double gradi
 }
 
 void prepare_on_gpu(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
-                    const at::Tensor& scratch, std::span<double> weight_norms, std::span<double> update_norms) {
+                    const at::Tensor& scratch, std::span<double> weight_squares, std::span<double> update_squares) {
   int64_t num_tiles = 0;
   std::vector<int> parameters;  // of each range
   const auto args = args_of_segments(lane, [&](const Segment& segment, int64_t begin, int64_t end) {
@@ -90,13 +90,13 @@ void prepare_on_gpu(const LaneShard& lane, std::span<const Hyperparameters> grou
   const at::Tensor on_cpu = sums.cpu();
   const double* sum = on_cpu.const_data_ptr<double>();
   for (const int parameter : parameters) {
-    weight_norms[static_cast<size_t>(parameter)] += *sum++;
-    update_norms[static_cast<size_t>(parameter)] += *sum++;
+    weight_squares[static_cast<size_t>(parameter)] += *sum++;
+    update_squares[static_cast<size_t>(parameter)] += *sum++;
   }
 }
 
 void prepare_with_torch(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
-                        const at::Tensor& scratch, std::span<double> weight_norms, std::span<double> update_norms) {
+                        const at::Tensor& scratch, std::span<double> weight_squares, std::span<double> update_squares) {
   for (const Segment& segment : lane.segments) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
     const Corrections c = corrections(h, segment.step);
@@ -108,20 +108,21 @@ void prepare_with_torch(const LaneShard& lane, std::span<const Hyperparameters> 
     const at::Tensor update = t.state[0].mul(c.inverse1).div_(denominator).add_(t.master, h.weight_decay);
     scratch.narrow(0, segment.begin, segment.end - segment.begin).copy_(update);
     const auto parameter = static_cast<size_t>(segment.parameter);
-    weight_norms[parameter] += t.master.to(at::kDouble).square().sum().item<double>();
-    update_norms[parameter] += update.to(at::kDouble).square().sum().item<double>();
+    weight_squares[parameter] += t.master.to(at::kDouble).square().sum().item<double>();
+    update_squares[parameter] += update.to(at::kDouble).square().sum().item<double>();
   }
 }
 
-void check_norms(const LaneShard& lane, const at::Tensor& scratch, size_t weight_norms, size_t update_norms) {
+void check_norms(const LaneShard& lane, const at::Tensor& scratch, size_t weight_squares, size_t update_squares) {
   DS_CHECK(scratch.defined() && scratch.scalar_type() == at::kFloat && scratch.is_contiguous() &&
                scratch.sizes() == lane.master.sizes() && scratch.device() == lane.master.device(),
            ValueError, "[optim.lamb] scratch does not fit, expected a contiguous float32 tensor of ",
            lane.master.numel(), " elements on ", lane.master.device(), ".");
   for (const Segment& segment : lane.segments) {
-    DS_CHECK(segment.parameter >= 0 && static_cast<size_t>(segment.parameter) < std::min(weight_norms, update_norms),
-             ValueError, "[optim.lamb] got parameter ", segment.parameter, ", but there are ", weight_norms,
-             " weight norms and ", update_norms, " update norms. Pass one of each per parameter.");
+    DS_CHECK(
+        segment.parameter >= 0 && static_cast<size_t>(segment.parameter) < std::min(weight_squares, update_squares),
+        ValueError, "[optim.lamb] got parameter ", segment.parameter, ", but there are ", weight_squares,
+        " weight norms and ", update_squares, " update norms. Pass one of each per parameter.");
   }
 }
 
@@ -133,15 +134,16 @@ double lamb_trust_ratio(double weight_norm, double update_norm, const Hyperparam
 }
 
 void Lamb::prepare(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
-                   const at::Tensor& scratch, std::span<double> weight_norms, std::span<double> update_norms) const {
+                   const at::Tensor& scratch, std::span<double> weight_squares,
+                   std::span<double> update_squares) const {
   check_lane(lane, 2, groups.size(), name());
-  check_norms(lane, scratch, weight_norms.size(), update_norms.size());
+  check_norms(lane, scratch, weight_squares.size(), update_squares.size());
   if (!uses_kernels(lane)) {
-    prepare_with_torch(lane, groups, gradient_scale, scratch, weight_norms, update_norms);
+    prepare_with_torch(lane, groups, gradient_scale, scratch, weight_squares, update_squares);
     return;
   }
   if (!lane.master.is_cpu()) {
-    prepare_on_gpu(lane, groups, gradient_scale, scratch, weight_norms, update_norms);
+    prepare_on_gpu(lane, groups, gradient_scale, scratch, weight_squares, update_squares);
     return;
   }
   std::vector<Chunk> chunks = cut_chunks(lane.segments);
@@ -152,19 +154,19 @@ void Lamb::prepare(const LaneShard& lane, std::span<const Hyperparameters> group
     }
   });
   for (const Chunk& chunk : chunks) {
-    weight_norms[static_cast<size_t>(chunk.segment->parameter)] += chunk.weight_square;
-    update_norms[static_cast<size_t>(chunk.segment->parameter)] += chunk.update_square;
+    weight_squares[static_cast<size_t>(chunk.segment->parameter)] += chunk.weight_square;
+    update_squares[static_cast<size_t>(chunk.segment->parameter)] += chunk.update_square;
   }
 }
 
 void Lamb::apply(const LaneShard& lane, std::span<const Hyperparameters> groups, const at::Tensor& scratch,
-                 std::span<const double> weight_norms, std::span<const double> update_norms) const {
+                 std::span<const double> weight_squares, std::span<const double> update_squares) const {
   check_lane(lane, 2, groups.size(), name());
-  check_norms(lane, scratch, weight_norms.size(), update_norms.size());
+  check_norms(lane, scratch, weight_squares.size(), update_squares.size());
   const auto step_size = [&](const Segment& segment) {
     const Hyperparameters& h = groups[static_cast<size_t>(segment.group)];
     const auto parameter = static_cast<size_t>(segment.parameter);
-    return h.lr * lamb_trust_ratio(std::sqrt(weight_norms[parameter]), std::sqrt(update_norms[parameter]), h);
+    return h.lr * lamb_trust_ratio(std::sqrt(weight_squares[parameter]), std::sqrt(update_squares[parameter]), h);
   };
   if (uses_kernels(lane)) {
     const auto make = [&](const Segment& segment, int64_t begin, int64_t end) {

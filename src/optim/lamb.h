@@ -15,10 +15,10 @@ class Lamb final : public ParameterNormOptimizer {
   std::string_view name() const override { return "lamb"; }
   std::vector<StateSpec> state_specs() const override { return {{"exp_avg", 0.0}, {"exp_avg_sq", 0.0}}; }
   void prepare(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
-               const at::Tensor& scratch, std::span<double> weight_norms,
-               std::span<double> update_norms) const override;
+               const at::Tensor& scratch, std::span<double> weight_squares,
+               std::span<double> update_squares) const override;
   void apply(const LaneShard& lane, std::span<const Hyperparameters> groups, const at::Tensor& scratch,
-             std::span<const double> weight_norms, std::span<const double> update_norms) const override;
+             std::span<const double> weight_squares, std::span<const double> update_squares) const override;
 };
 
 }  // namespace deepspeed::optim

@@ -16,7 +16,7 @@
 
 namespace deepspeed::optim {
 
-/// Elements that one thread takes at least; smaller lanes stay on the calling thread.
+/// Smaller lanes stay on the calling thread; of larger ones each thread takes half as many elements at least.
 constexpr int64_t kThreadGrainNumel = 65'536;
 
 /// The element types that lanes may have. Throws ValueError that names `what`.

@@ -52,11 +52,11 @@ void ParameterNormOptimizer::step(const LaneShard& lane, std::span<const Hyperpa
                                   double gradient_scale) const {
   int num_parameters = 0;
   for (const Segment& segment : lane.segments) num_parameters = std::max(num_parameters, segment.parameter + 1);
-  std::vector<double> weight_norms(static_cast<size_t>(num_parameters));
-  std::vector<double> update_norms(weight_norms.size());
+  std::vector<double> weight_squares(static_cast<size_t>(num_parameters));
+  std::vector<double> update_squares(weight_squares.size());
   const at::Tensor scratch = at::empty_like(lane.master);
-  prepare(lane, groups, gradient_scale, scratch, weight_norms, update_norms);
-  apply(lane, groups, scratch, weight_norms, update_norms);
+  prepare(lane, groups, gradient_scale, scratch, weight_squares, update_squares);
+  apply(lane, groups, scratch, weight_squares, update_squares);
 }
 
 std::unique_ptr<RangeOptimizer> make_optimizer(std::string_view type, const Hyperparameters& defaults) {

@@ -58,8 +58,8 @@ class RangeOptimizer {
 
   /// Updates master, state and compute of one lane in one pass, on the threads of torch.
   /// Every gradient is multiplied by `gradient_scale` first (1 / loss scale x clip factor).
-  /// The bits depend neither on the number of threads nor on how a lane is cut into ranges.
-  /// Throws ValueError that names the tensor that does not fit.
+  /// The bits do not depend on the number of threads, nor on how a lane is cut into ranges but for LAMB, whose norms
+  /// are summed segment by segment. Throws ValueError that names the tensor that does not fit.
   virtual void step(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) const = 0;
 
   /// Before the first step; the numbers agree to rounding, not to the bit.
@@ -73,8 +73,8 @@ class RangeOptimizer {
 };
 
 /// An optimizer that scales each parameter's update by norms over the whole parameter (LAMB).
-/// For several lanes and ranks: prepare() all lanes, add weight_norms and update_norms over the ranks that share the
-/// parameters, then apply() all lanes. step() does it all for one lane whose parameters are whole on this rank.
+/// For several lanes and ranks: prepare() all lanes, add weight_squares and update_squares over the ranks that share
+/// the parameters, then apply() all lanes. step() does it all for one lane whose parameters are whole on this rank.
 class ParameterNormOptimizer : public RangeOptimizer {
  public:
   Needs needs() const final { return Needs::kPerParameter; }
@@ -82,12 +82,12 @@ class ParameterNormOptimizer : public RangeOptimizer {
   /// First pass: updates the state, writes the direction into `scratch` (float32, as long as the lane) and adds the
   /// squares of weights and directions to entry Segment::parameter of both spans.
   virtual void prepare(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale,
-                       const at::Tensor& scratch, std::span<double> weight_norms,
-                       std::span<double> update_norms) const = 0;
+                       const at::Tensor& scratch, std::span<double> weight_squares,
+                       std::span<double> update_squares) const = 0;
 
   /// Second pass: updates master and compute. The spans hold sums of squares over whole parameters.
   virtual void apply(const LaneShard& lane, std::span<const Hyperparameters> groups, const at::Tensor& scratch,
-                     std::span<const double> weight_norms, std::span<const double> update_norms) const = 0;
+                     std::span<const double> weight_squares, std::span<const double> update_squares) const = 0;
 
   void step(const LaneShard& lane, std::span<const Hyperparameters> groups, double gradient_scale) const override;
 };

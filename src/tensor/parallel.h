@@ -8,9 +8,9 @@
 
 namespace deepspeed::tensor {
 
-/// Calls body(begin, end) for ranges that together cover [0, count) once, at most one a thread, of at least `grain`
-/// items each where there are as many. As many threads as torch.set_num_threads allows; on the calling thread alone
-/// where there are fewer items than `grain`, or inside another such loop. Exceptions reach the caller.
+/// Calls body(begin, end) for ranges that together cover [0, count) once, at most one a thread: equal parts, as many as
+/// there are whole or begun grains of `grain` items and threads (torch.set_num_threads). On the calling thread alone
+/// where there are no more items than `grain`, or inside another such loop. Exceptions reach the caller.
 void parallel_for(int64_t count, int64_t grain, c10::function_ref<void(int64_t begin, int64_t end)> body);
 
 }  // namespace deepspeed::tensor

@@ -19,7 +19,7 @@ constexpr int64_t kCacheLine = 64;
 
 /// What a rank sends and receives up to here moves at once, in the launching thread, and never leaves in place: so its
 /// receiver may look for it as late as somebody waits for it.
-constexpr int64_t kSmallBytes = 32 * 1024;
+constexpr int64_t kSmallBytes = int64_t{32} << 10;
 
 enum class Kind : uint32_t {
   kOpen,          ///< an operation begins: its line is in `lines`; no data of its own

@@ -17,10 +17,11 @@ bool GradientViews::is_visible(int parameter, bool reduced) const {
          tensor.requires_grad() && tensor.scalar_type() == lane.gradients.scalar_type();
 }
 
-void GradientViews::publish(bool reduced) {
+void GradientViews::publish(const Reducer& reducer, bool reduced) {
   for (int parameter = 0; parameter < static_cast<int>(views_.size()); ++parameter) {
     at::Tensor& tensor = store_.parameters()[parameter].tensor;
-    if (!is_visible(parameter, reduced) || tensor.mutable_grad().defined()) continue;
+    if (!is_visible(parameter, reduced) || !reducer.holds_gradient(parameter)) continue;
+    if (tensor.mutable_grad().defined()) continue;
     at::Tensor& view = views_[parameter];
     if (!view.defined()) {
       const Location& where = store_.location(parameter);

@@ -18,7 +18,8 @@ class GradientViews {
 
   /// Sets `.grad` to a view wherever lanes hold this rank's whole gradient in the parameter's own dtype: local sums
   /// before the boundary; after the reduction only where every rank keeps the whole (stage 0).
-  void publish(bool reduced);
+  /// A parameter without any gradient in this window keeps none.
+  void publish(const Reducer& reducer, bool reduced);
 
   /// Takes our views back, so that autograd does not accumulate into them. Others' tensors stay.
   void take_back();

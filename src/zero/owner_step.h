@@ -12,8 +12,8 @@
 
 namespace deepspeed::zero {
 
-/// A whole parameter that this rank owns. `master` is float32 and stays the same tensor for the engine's life (the
-/// parameter's own memory where that is float32); the optimizer updates it in place.
+/// A whole parameter that this rank owns. `master` is float32 and stays the same tensor until a layout is made
+/// anew (the parameter's own memory where that is float32); the optimizer updates it in place.
 struct OwnedParameter {
   int parameter;
   at::Tensor master;

@@ -140,6 +140,11 @@ void Reducer::gradient_ready(int parameter) {
   if (policy_ == ReducePolicy::kNow) launch_ready();
 }
 
+bool Reducer::holds_gradient(int parameter) const {
+  const UnitState& state = units_[store_.location(parameter).unit];
+  return state.filled || (state.open == Open::kLane && parameters_[parameter].written);
+}
+
 bool Reducer::replace_gradient(int parameter, const at::Tensor& value) {
   const Location& where = store_.location(parameter);
   const UnitState& state = units_[where.unit];
@@ -297,9 +302,10 @@ void Reducer::launch(const std::vector<int>& units, int slot, std::string_view n
                       .unit = units.front(),
                       .name = name,
                       .parameters = first.parameters};
-  flight.works.push_back(data_.reduce_scatter(buffers, results, reduce_scale_, store_.wire_type(), tag));
-  if (whole_on_every_rank()) flight.works.push_back(data_.all_gather(buffers, tag));
-  in_flight_.push_back(std::move(flight));
+  in_flight_.push_back(std::move(flight));  // before what may throw: abandon_backward() then finds it
+  std::vector<comm::Work>& works = in_flight_.back().works;
+  works.push_back(data_.reduce_scatter(buffers, results, reduce_scale_, store_.wire_type(), tag));
+  if (whole_on_every_rank()) works.push_back(data_.all_gather(buffers, tag));
   ++num_reductions_;
   if (!store_.options().overlap_comm) finish_all();
 }
@@ -314,9 +320,9 @@ void Reducer::add_to_owned(const Flown& flown) {
 }
 
 void Reducer::finish_front() {
-  InFlight flight = std::move(in_flight_.front());
+  for (comm::Work& work : in_flight_.front().works) work.wait();  // where one throws, abandon_backward() finds the rest
+  const InFlight flight = std::move(in_flight_.front());
   in_flight_.pop_front();
-  for (comm::Work& work : flight.works) work.wait();
   for (const Flown& flown : flight.units) {
     if (flown.adds) add_to_owned(flown);
     UnitState& state = units_[flown.unit];

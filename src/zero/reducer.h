@@ -53,6 +53,9 @@ class Reducer {
   /// The parameter's `.grad` is complete for this node: adds it into its lane and clears it.
   void gradient_ready(int parameter);
 
+  /// Between backwards: whether this window has a gradient of that parameter, zeros included once its unit was reduced.
+  bool holds_gradient(int parameter) const;
+
   /// Between backwards: `value` replaces what this window holds of a parameter's gradient, whole and already scaled.
   /// False where it holds nothing yet.
   bool replace_gradient(int parameter, const at::Tensor& value);

@@ -1,4 +1,4 @@
-// The CUDA kernel's contract as far as a machine without a GPU can see it; the numbers are checked where one is.
+// The CUDA kernel's contract as far as a machine without a GPU can see it. Its numbers are not checked yet.
 #include "kernels/scale_cast_kernels.h"
 
 #include <gtest/gtest.h>

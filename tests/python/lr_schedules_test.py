@@ -58,12 +58,17 @@ def test_loading_continues_from_the_same_iteration_and_initial_rates(calls: list
     assert calls[-1][2:] == ([1.0], 3)
 
 
-def test_one_cycle_moves_the_momentum_too(calls: list[tuple[Any, ...]]) -> None:
+def test_one_cycle_moves_the_betas_and_no_other_momentum(
+    calls: list[tuple[Any, ...]], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lr_schedules.logger, "propagate", True)
     adam, sgd = optimizer_with(1.0), torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
     assert OneCycle(adam, 0.1, 0.2).get_mom() == [(0.5, 0.75)]
+    assert not caplog.text
     OneCycle(sgd, 0.1, 0.2)
     assert adam.param_groups[0]["betas"] == (0.5, 0.75)
-    assert sgd.param_groups[0]["momentum"] == 0.5
+    assert sgd.param_groups[0]["momentum"] == 0.9  # as DeepSpeed leaves it
+    assert "SGD has no betas" in caplog.text
 
 
 def test_every_valid_name_is_a_class() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Callable
 
 import pytest
@@ -121,6 +122,83 @@ def test_moments_are_fp32_unless_asked_otherwise() -> None:
         weight.grad = torch.ones_like(weight)
         optimizer.step()
         assert optimizer.state[weight]["exp_avg"].dtype == dtype and optimizer.state[weight]["step"] == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_restored_optimizer_goes_on_with_the_bits_of_one_that_was_not_stopped(kind: str) -> None:
+    def gradient(step: int) -> torch.Tensor:
+        return torch.cos(torch.arange(35.0) * (step + 1)).to(torch.bfloat16)
+
+    weight = torch.nn.Parameter(torch.linspace(-1, 1, 35).to(torch.bfloat16))
+    optimizer = KINDS[kind]([weight])
+    for step in range(2):
+        weight.grad = gradient(step)
+        optimizer.step()
+    resumed = torch.nn.Parameter(weight.detach().clone())
+    restored = KINDS[kind]([resumed])
+    restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for step in range(2, 4):
+        for parameter, each in ((weight, optimizer), (resumed, restored)):
+            parameter.grad = gradient(step)
+            each.step()
+    assert torch.equal(weight, resumed)
+    for name, value in optimizer.state[weight].items():
+        assert not torch.is_tensor(value) or torch.equal(value, restored.state[resumed][name]), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_zero_gradients_leave_fp16_weights_finite(kind: str, contiguous: bool) -> None:
+    whole = torch.ones(6, 4, dtype=torch.float16)
+    weight = torch.nn.Parameter(whole if contiguous else whole[:, ::2])
+    optimizer = KINDS[kind]([weight])
+    for _ in range(2):
+        weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+    assert weight.isfinite().all()
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_states_of_the_parameters_own_dtype_step_as_torchs(decoupled: bool) -> None:
+    torchs: Any = torch.optim.AdamW if decoupled else torch.optim.Adam
+    expected = train(lambda p: torchs(p, lr=0.1, weight_decay=0.5))
+    got = train(
+        lambda p: DeepSpeedCPUAdam(p, lr=0.1, weight_decay=0.5, adamw_mode=decoupled, fp32_optimizer_states=False)
+    )
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_double_parameters_keep_their_digits(kind: str) -> None:
+    weight = torch.nn.Parameter(torch.linspace(-1, 1, 9, dtype=torch.float64))
+    optimizer = KINDS[kind]([weight])
+    weight.grad = torch.full_like(weight, 1 / 3)
+    optimizer.step()
+    assert all(value.dtype == torch.float64 for value in optimizer.state[weight].values() if torch.is_tensor(value))
+    assert weight.isfinite().all()
+
+
+def test_a_copy_is_of_the_same_mode() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    copied = copy.deepcopy(FusedAdam([weight], adam_w_mode=False, set_grad_none=False))
+    assert copied.adam_w_mode is False and copied.set_grad_none is False
+    copied.param_groups[0]["params"][0].grad = torch.ones(3)
+    copied.step()
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda p: FusedAdam(p, betas=(1.0, 0.999)), "betas"),
+        (lambda p: FusedLamb(p, min_coeff=2.0, max_coeff=1.0), "min_coeff"),
+        (lambda p: DeepSpeedCPUAdagrad(p, lr=-0.1), "lr"),
+        (lambda p: DeepSpeedCPUAdam([{"params": p, "amsgrad": True}]), "amsgrad"),
+        (lambda p: DeepSpeedCPULion([{"params": p, "weight_decay": -1}]), "weight_decay"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(make: Callable[..., Any], name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: got"):
+        make([torch.nn.Parameter(torch.zeros(1))])
 
 
 @pytest.mark.parametrize("make", [FusedAdam, DeepSpeedCPUAdam, DeepSpeedCPUAdagrad, FusedLamb])

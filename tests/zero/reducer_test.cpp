@@ -140,5 +140,38 @@ TEST(Reducer, AfterAnAbandonedBackwardTheNextOneStartsClean) {
   EXPECT_EQ(bench.store->gradient_slots()->grown(), 0);
 }
 
+TEST(Reducer, AfterAReductionThatFailedEverySlotIsBack) {
+  for (const auto fails : {testing::Fails::kAtLaunch, testing::Fails::kInWait}) {
+    Bench bench({64, 16, 16}, stage(2));
+    bench.backward(1.0);
+    bench.reducer.start_window();
+    bench.data.next_reduction = fails;
+    EXPECT_THROW(bench.backward(1.0), CommError);
+    bench.reducer.abandon_backward();
+    for (int step = 0; step < 3; ++step) {
+      bench.backward(2.0);
+      for (int unit = 0; unit < 3; ++unit) EXPECT_EQ(bench.owned(unit).front(), 2.0F);
+      bench.reducer.start_window();
+    }
+    EXPECT_EQ(bench.store->gradient_slots()->grown(), 0);
+  }
+}
+
+TEST(Reducer, AWindowHoldsWhatItsBackwardsWrote) {
+  for (const int number : {0, 1}) {
+    Bench bench({16, 16}, stage(number));
+    bench.backward(1.0);
+    bench.reducer.start_window();
+    EXPECT_FALSE(bench.reducer.holds_gradient(0)) << "the last window's";
+    bench.reducer.begin_backward({.policy = ReducePolicy::kKeepLocal, .scale = 1.0, .step = 0});
+    (bench.model.parameters[1].tensor.sum() * 3.0).backward();
+    bench.reducer.backward_done();
+    EXPECT_FALSE(bench.reducer.holds_gradient(0));
+    EXPECT_TRUE(bench.reducer.holds_gradient(1));
+    bench.backward(2.0);
+    EXPECT_TRUE(bench.reducer.holds_gradient(0));
+  }
+}
+
 }  // namespace
 }  // namespace deepspeed::zero

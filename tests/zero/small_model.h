@@ -5,12 +5,24 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/work.h"
+#include "deepspeed/error.h"
 #include "zero/lane_store.h"
 
 namespace deepspeed::zero::testing {
+
+/// A collective that fails while it is waited for.
+class BrokenWork final : public comm::WorkState {
+ public:
+  void wait() override { throw CommError("[comm] a rank is gone"); }
+  bool is_done() override { return false; }
+};
+
+enum class Fails { kNever, kAtLaunch, kInWait };
 
 /// One rank alone; every launch is noted as the name in its tag and the elements that it carried.
 class NotingCommunicator final : public comm::Communicator {
@@ -22,12 +34,16 @@ class NotingCommunicator final : public comm::Communicator {
   };
   std::vector<Launch> reductions;
   std::vector<Launch> gathers;
+  Fails next_reduction = Fails::kNever;  ///< the next one only
 
   int rank() const override { return 0; }
   int size() const override { return 1; }
   comm::Work reduce_scatter(at::TensorList lanes, at::TensorList results, double scale, c10::ScalarType wire,
                             const comm::Tag& tag) override {
     reductions.push_back(note(lanes, tag));
+    const Fails fails = std::exchange(next_reduction, Fails::kNever);
+    DS_CHECK(fails != Fails::kAtLaunch, CommError, "[comm] a rank is gone");
+    if (fails == Fails::kInWait) return comm::Work(std::make_shared<BrokenWork>());
     return alone_.reduce_scatter(lanes, results, scale, wire, tag);
   }
   comm::Work all_gather(at::TensorList lanes, const comm::Tag& tag) override {

@@ -1,4 +1,4 @@
-"""What the optimizer classes share: closures, zero_grad, and the refusal of amsgrad."""
+"""What the optimizer classes share: checked numbers, closures, zero_grad, and states that are restored as they were."""
 
 from __future__ import annotations
 
@@ -19,11 +19,46 @@ class StandaloneOptimizer(Optimizer):
     def __init__(
         self, params: Any, defaults: dict[str, Any], fp32_states: bool = True, set_grad_none: bool = True
     ) -> None:
-        if defaults.pop("amsgrad", False):
-            raise ValueError(f"[{type(self).__name__}] amsgrad: got True, expected False: there is no such variant.")
+        self._check({**defaults})
+        defaults.pop("amsgrad", None)
         super().__init__(params, defaults)
         self.fp32_optimizer_states = fp32_states
         self.set_grad_none = set_grad_none
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        if isinstance(param_group, dict):  # torch names what is not
+            self._check({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    def _check(self, numbers: dict[str, Any]) -> None:
+        if numbers.get("amsgrad"):
+            raise self._refusal("amsgrad", True, "False: there is no such variant")
+        for name in ("lr", "eps", "weight_decay"):
+            if name in numbers and not float(numbers[name]) >= 0:
+                raise self._refusal(name, numbers[name], "0 or more")
+        if not all(0 <= beta < 1 for beta in numbers.get("betas", ())):
+            raise self._refusal("betas", numbers["betas"], "each from 0 to below 1")
+        if "max_coeff" in numbers and not 0 <= numbers["min_coeff"] <= numbers["max_coeff"]:
+            raise self._refusal("min_coeff", numbers["min_coeff"], f"0 to max_coeff, {numbers['max_coeff']}")
+
+    def _refusal(self, name: str, value: Any, expected: str) -> ValueError:
+        return ValueError(f"[{type(self).__name__}] {name}: got {value}, expected {expected}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """torch's, which copies and pickles groups and states only, with what the constructor was told besides."""
+        own = ("fp32_optimizer_states", "set_grad_none", "adam_w_mode")
+        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own if name in self.__dict__}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch's, but moments keep the dtype that they are stepped in: torch would round them to the parameter's."""
+        super().load_state_dict(state_dict)
+        saved_groups = zip(self.param_groups, state_dict["param_groups"], strict=True)
+        for group, saved in saved_groups:
+            for parameter, number in zip(group["params"], saved["params"], strict=True):
+                dtype = standalone.state_dtype(parameter, self.fp32_optimizer_states)
+                for name, value in state_dict["state"].get(number, {}).items():
+                    if name in self._moments:
+                        self.state[parameter][name] = value.to(device=parameter.device, dtype=dtype)
 
     def _flags(self) -> dict[str, float]:
         """What the kernel must know that no group says."""

@@ -1,6 +1,6 @@
 """One step of each optimizer on whole tensors, for use outside the engine: by its kernels on the CPU, else by torch.
 
-State is created on first use in fp32, or in the parameter's dtype where `fp32_states` is False; `step` is an int.
+State is created on first use, of `state_dtype`; `step` is an int.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ Update = Callable[[Tensor, Tensor, dict[str, Any], dict[str, Any]], None]
 """Changes a parameter, given its gradient (of the state's dtype), its state and its group."""
 
 
+def state_dtype(parameter: Tensor, fp32_states: bool) -> torch.dtype:
+    """fp32, or the parameter's own dtype where that is wider or `fp32_states` is False."""
+    return torch.promote_types(parameter.dtype, torch.float32) if fp32_states else parameter.dtype
+
+
 @torch.no_grad()
 def step(
     optimizer: Optimizer, kind: str, moments: tuple[str, ...], fp32_states: bool, flags: dict[str, float], update: Update
@@ -31,7 +36,7 @@ def step(
             if parameter.grad is None:
                 continue
             state = optimizer.state[parameter]
-            dtype = torch.float32 if fp32_states else parameter.dtype
+            dtype = state_dtype(parameter, fp32_states)
             if not state:
                 state["step"] = 0
                 for name in moments:
@@ -72,8 +77,8 @@ def adam(decoupled: bool) -> Update:
         state["exp_avg"].lerp_(grad, 1 - beta1)
         state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         correction1, correction2 = _corrections(beta1, beta2, state["step"], group["bias_correction"])
-        scale = state["exp_avg_sq"].sqrt().div_(math.sqrt(correction2)).add_(group["eps"])
-        parameter.addcdiv_(state["exp_avg"].to(parameter.dtype), scale.to(parameter.dtype), value=-lr / correction1)
+        scale = _wide(state["exp_avg_sq"]).sqrt().div_(math.sqrt(correction2)).add_(group["eps"])
+        parameter.add_(state["exp_avg"] / scale, alpha=-lr / correction1)
 
     return update
 
@@ -112,8 +117,8 @@ def adagrad(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[
     if group["weight_decay"]:
         grad = grad.add(parameter, alpha=group["weight_decay"])
     state["exp_avg_sq"].addcmul_(grad, grad)
-    scale = state["exp_avg_sq"].sqrt().add_(group["eps"])
-    parameter.addcdiv_(grad.to(parameter.dtype), scale.to(parameter.dtype), value=-group["lr"])
+    scale = _wide(state["exp_avg_sq"]).sqrt().add_(group["eps"])
+    parameter.add_(grad / scale, alpha=-group["lr"])
 
 
 def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -122,7 +127,7 @@ def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str
     state["exp_avg"].lerp_(grad, 1 - beta1)
     state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
     correction1, correction2 = _corrections(beta1, beta2, state["step"], group["bias_correction"])
-    corrected = state["exp_avg_sq"] / correction2
+    corrected = _wide(state["exp_avg_sq"]) / correction2
     scale = corrected.add(group["eps"]).sqrt_() if group["eps_inside_sqrt"] else corrected.sqrt().add_(group["eps"])
     direction = state["exp_avg"].div(scale).div_(correction1).add_(parameter, alpha=group["weight_decay"])
     weight_norm, direction_norm = parameter.norm().item(), direction.norm().item()
@@ -131,6 +136,11 @@ def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str
         coefficient = min(max(weight_norm / direction_norm, group["min_coeff"]), group["max_coeff"])
     state["lamb_coeff"] = coefficient
     parameter.add_(direction.to(parameter.dtype), alpha=-group["lr"] * coefficient)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """In fp32 at least: an eps of 1e-8 is 0 in fp16, and 0 / 0 would reach the weights."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _corrections(beta1: float, beta2: float, num_steps: int, wanted: bool) -> tuple[float, float]:

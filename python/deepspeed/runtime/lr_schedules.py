@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from deepspeed.runtime._schedule_values import schedule_values
+from deepspeed.utils.log import logger
 
 LR_SCHEDULE = "lr_schedule"
 LR_RANGE_TEST = "LRRangeTest"
@@ -17,7 +18,7 @@ VALID_LR_SCHEDULES = [LR_RANGE_TEST, ONE_CYCLE, WARMUP_LR, WARMUP_DECAY_LR, WARM
 
 
 class _Schedule:
-    """Sets `lr` (and, for OneCycle, the momentum) of every group of an optimizer at each `step()`.
+    """Sets `lr` (and, for OneCycle, the betas where there are any) of every group of an optimizer at each `step()`.
 
     `optimizer` is anything with `param_groups`. Construction sets iteration -1's values, the first `step()` 0's.
     """
@@ -39,8 +40,6 @@ class _Schedule:
         for group, pair in zip(self.optimizer.param_groups, betas):
             if "betas" in group:
                 group["betas"] = tuple(pair)
-            elif "momentum" in group:
-                group["momentum"] = pair[0]
         self._last_lr = list(lrs)
 
     def step(self, last_batch_iteration: int | None = None) -> None:
@@ -88,7 +87,7 @@ class LRRangeTest(_Schedule):
 
 
 class OneCycle(_Schedule):
-    """Up to cycle_max_lr, down to cycle_min_lr, then a slow decay; the momentum goes the other way."""
+    """Up to cycle_max_lr, down to cycle_min_lr, then a slow decay; Adam's first beta goes the other way."""
 
     def __init__(
         self,
@@ -115,6 +114,11 @@ class OneCycle(_Schedule):
             cycle_max_mom=cycle_max_mom, decay_mom_rate=decay_mom_rate,
         )  # fmt: skip
         super().__init__(optimizer, params, last_batch_iteration)
+        if cycle_momentum and not all("betas" in group for group in optimizer.param_groups):
+            logger.warning(
+                f"[OneCycle] cycle_momentum: {type(optimizer).__name__} has no betas, so only its rate cycles. "
+                "Set cycle_momentum to false to say so."
+            )
 
     def get_mom(self) -> list[tuple[float, float]] | None:
         """The betas of each group at the current iteration, None where the momentum does not cycle."""

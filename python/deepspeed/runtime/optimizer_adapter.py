@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import weakref
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import torch
 from torch.optim import Optimizer
 
 from deepspeed.runtime import ZeROOptimizer, not_landed
+from deepspeed.utils.log import logger
 
 if TYPE_CHECKING:
     from deepspeed.runtime.engine import DeepSpeedEngine
@@ -36,6 +38,7 @@ _NUMBERS = (
     "lr", "weight_decay", "eps", "momentum", "dampening", "lr_decay", "initial_accumulator_value", "max_coeff",
     "min_coeff",
 )  # fmt: skip
+_WITHOUT_BETAS = ("sgd", "adagrad")
 EXTERNAL = "external"
 """The kernel name of optimizers that run their own `step` on whole parameters."""
 
@@ -46,20 +49,26 @@ def kernel_of(optimizer: Optimizer) -> tuple[str, bool | None]:
     name, decoupled = _KERNELS.get(f"{kind.__module__}.{kind.__qualname__}", (EXTERNAL, None))
     if decoupled is None and hasattr(optimizer, "adam_w_mode"):
         decoupled = bool(optimizer.adam_w_mode)
-    if any(group.get("decoupled_weight_decay") for group in optimizer.param_groups):
-        decoupled = True
     return name, decoupled
 
 
 def group_numbers(group: dict[str, Any], decoupled: bool | None) -> dict[str, float]:
-    """The numbers of one group dict under the engine's names."""
-    numbers = {key: float(group[key]) for key in _NUMBERS if isinstance(group.get(key), (int, float, torch.Tensor))}
+    """The numbers of one group dict under the engine's names. Weight decay is decoupled where the group says so (torch's
+    Adam and AdamW are one class with that key), else where the class does."""
+    numbers = {key: _number(key, group[key]) for key in _NUMBERS if group.get(key) is not None}
     numbers.update({key: float(bool(group[key])) for key in _FLAGS if group.get(key) is not None})
     if "betas" in group:
         numbers["beta1"], numbers["beta2"] = (float(beta) for beta in group["betas"])
     if decoupled is not None:
-        numbers["adam_w_mode"] = float(decoupled)
+        numbers["adam_w_mode"] = float(bool(group.get("decoupled_weight_decay", decoupled)))
     return numbers
+
+
+def _number(key: str, value: Any) -> float:
+    """numpy's scalars too, which schedulers leave in groups."""
+    if not isinstance(value, (Real, torch.Tensor)):
+        raise TypeError(f"[deepspeed] optimizer: {key} of a parameter group: got {value!r}, expected a number.")
+    return float(value)
 
 
 class ConfiguredOptimizer(Optimizer):
@@ -72,11 +81,30 @@ class ConfiguredOptimizer(Optimizer):
         numbers = _C.optimizer_numbers(kernel, json.dumps(params))
         self.adam_w_mode = bool(numbers.pop("adam_w_mode"))
         defaults: dict[str, Any] = {key: (bool(value) if key in _FLAGS else value) for key, value in numbers.items()}
-        defaults["betas"] = (defaults.pop("beta1"), defaults.pop("beta2"))
+        betas = (defaults.pop("beta1"), defaults.pop("beta2"))
+        if kernel not in _WITHOUT_BETAS:  # schedulers look for them to cycle them
+            defaults["betas"] = betas
         super().__init__(parameters, defaults)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         raise RuntimeError("[deepspeed] this optimizer's steps are done by the engine: call engine.step().")
+
+
+def _warn_of_what_is_not_used(optimizer: Optimizer) -> None:
+    kind = type(optimizer).__name__
+    stepped = sum(1 for state in optimizer.state.values() if state)
+    if stepped:
+        logger.warning(
+            f"[deepspeed.initialize] optimizer: this {kind} has the state of {stepped} parameters from before; the engine "
+            "keeps its own and starts it from zero. Resume with engine.load_checkpoint()."
+        )
+    hooks = (*getattr(optimizer, "_optimizer_step_pre_hooks", ()), *getattr(optimizer, "_optimizer_step_post_hooks", ()))
+    if hooks:
+        logger.warning(
+            f"[deepspeed.initialize] optimizer: this {kind} has {len(hooks)} step hooks, which the engine does not call: "
+            "it steps by its own kernels. Do that work around engine.step(), or give initialize() a subclass of "
+            f"{kind}, whose own step runs."
+        )
 
 
 class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
@@ -91,6 +119,8 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
             else kernel_of(optimizer)
         )
         self.custom_loss_scaler = False
+        if self.kernel != EXTERNAL:
+            _warn_of_what_is_not_used(optimizer)
         Optimizer.__init__(self, optimizer.param_groups, dict(optimizer.defaults))
         self.param_groups = optimizer.param_groups  # the same list: groups that a script replaces are seen too
         self.state = optimizer.state
