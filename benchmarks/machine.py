@@ -35,6 +35,15 @@ def versions_of(python: Path, device: str) -> dict[str, str]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def commit() -> str:
+    """Of this checkout, with a + where tracked files differ from it."""
+    described = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    return described.stdout.strip() or "unknown"
+
+
 def load_average() -> float:
     return os.getloadavg()[0]
 

@@ -40,7 +40,7 @@ def head(results: Results) -> list[str]:
     named = "; ".join(f"{name}: torch {v['torch']}, deepspeed {v['deepspeed']}" for name, v in versions.items())
     return [
         machine_line(results),
-        f"{named}.",
+        f"{named}." + (f" Commit {results['commit']}." if "commit" in results else ""),
         run_line(results),
         f"Load average {load['before']:.1f} before, {load['after']:.1f} after; {results['seconds'] / 60:.0f} minutes.",
     ]

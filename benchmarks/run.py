@@ -98,13 +98,15 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 
 def is_complete(arguments: argparse.Namespace) -> bool:
-    """Whether the run may stand among the others: all sections and systems, five rounds, the real model."""
-    partial = arguments.only or arguments.dtype or arguments.tokens or arguments.systems or arguments.quick
-    return not partial and arguments.rounds >= 5 and arguments.model == "42m"
+    """Whether the run may stand among the others: everything as it is by default, five rounds or more."""
+    partial = arguments.only or arguments.quick or options_of(arguments) != Options() or os.environ.get("BENCH_PEER_ZERO")
+    return not partial and arguments.rounds >= 5
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     names = arguments.only or (ON_GPU if arguments.device == "cuda" else tuple(SECTIONS))
+    if arguments.device == "cuda" and not set(names) <= set(ON_GPU):
+        sys.exit(f"[bench] --only: got {' '.join(names)} with --device cuda, expected {' or '.join(ON_GPU)}.")
     options = options_of(arguments)
     sections = [SECTIONS[name] for name in SECTIONS if name in names]
     plan = plan_rounds(
@@ -118,6 +120,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine.describe_machine(),
+        "commit": machine.commit(),
         "versions": {
             name: machine.versions_of(python, options.device)
             for name, python in (("ours", OURS), ("peers", PEERS))

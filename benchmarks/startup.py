@@ -72,6 +72,10 @@ def imported(name: str) -> Measure:
     return lambda record: record[name]
 
 
+def whole_import(record: Any) -> float:
+    return record["deepspeed"] + record["engine"]
+
+
 def report(rounds: list[Round]) -> list[str]:
     part = part_of(rounds, f"{NAME}/")
     rows = [["launcher", "to the first line, s", "more than by hand, s", "ours is faster, x"]]
@@ -116,10 +120,10 @@ def claims(rounds: list[Round]) -> list[Claim]:
             at_most=_BOUND_S,
         )
     )
-    theirs = [
-        records["import deepspeed"]["deepspeed"] / records["import ours"]["deepspeed"]
+    theirs = [  # with the engine's class, which ours imports on first use
+        whole_import(records["import deepspeed"]) / whole_import(records["import ours"])
         for records in part
         if "import deepspeed" in records and "import ours" in records
     ]
-    found.append(Claim("import deepspeed after torch", "DeepSpeed's: times faster", theirs))
+    found.append(Claim("import deepspeed and its engine after torch", "DeepSpeed's: times faster", theirs))
     return found

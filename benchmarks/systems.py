@@ -70,8 +70,10 @@ class Alone(System):
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
         self.masters: list[torch.Tensor] | None = None
+        self.gradients: list[torch.Tensor] = []
         if dtype != torch.float32:
             self.masters = [parameter.detach().clone() for parameter in model.parameters()]
+            self.gradients = [torch.empty_like(master) for master in self.masters]
             model.to(dtype)
         super().__init__(model, self.masters)
         self.weights = list(model.parameters())
@@ -80,9 +82,9 @@ class Alone(System):
         if self.masters is None:
             super().step()
             return
-        for master, weight in zip(self.masters, self.weights):
-            master.grad = weight.grad.float()
-            weight.grad = None
+        torch._foreach_copy_(self.gradients, [weight.grad for weight in self.weights])
+        for master, gradient, weight in zip(self.masters, self.gradients, self.weights):
+            master.grad, weight.grad = gradient, None
         super().step()
         with torch.no_grad():
             torch._foreach_copy_(self.weights, self.masters)
