@@ -27,6 +27,11 @@ def program():
     return os.environ.get("DS_DEEPSPEED_PROGRAM", str(ROOT / ".venv/bin/deepspeed"))
 
 
+def heed_interrupts():
+    """A job that a script puts in the background ignores SIGINT, and so does what it starts, the launcher rightly too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Launch:
     """`inside`: the words of a command that starts ours. Whatever does not end in two minutes is killed."""
 
@@ -35,7 +40,7 @@ class Launch:
         self.process = subprocess.Popen(
             network.command(number, *inside, program_path or program(), *arguments), cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self._errors, text=True, errors="surrogateescape",
-            env=os.environ | {"DS_ACCELERATOR": "cpu"} | (environment or {}))
+            env=os.environ | {"DS_ACCELERATOR": "cpu"} | (environment or {}), preexec_fn=heed_interrupts)
         self.out = ""
         self._watchdog = threading.Timer(PATIENCE_S, self.process.kill)
         self._watchdog.start()
