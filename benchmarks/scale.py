@@ -183,14 +183,26 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def recorded_work(results: dict[str, Any]) -> tuple[str, str, int, str]:
+    """Model, dtype, tokens a rank, and what the keys of its trials begin with; files of before 2026-11-27 have one work."""
+    if "work" in results:
+        work = results["work"]
+        shape = SHAPES[work["model"]]
+        return work["model"], work["dtype"], shape.batch * shape.sequence, ""
+    options = results["options"]
+    dtype, tokens = options["dtypes"][0], options["tokens"][0]
+    if f"training/{dtype}/{tokens}/alone" not in results["rounds"][0]:
+        sys.exit("[bench] --recorded: got a result without training steps, expected one of `scripts/bench` or `make bench`.")
+    return options["model"], dtype, tokens, f"training/{dtype}/{tokens}/"
+
+
 def render_recorded(program: Path, results: dict[str, Any]) -> str:
     """Bandwidth and contention are fitted to the steps of 2 ranks; where the steps' time goes is predicted."""
-    work = results["work"]
-    shape = SHAPES[work["model"]]
-    question = scale_fit.Question(program, f"llama-{work['model']}", shape.batch * shape.sequence, work["dtype"])
+    model, dtype, tokens, prefix = recorded_work(results)
+    question = scale_fit.Question(program, f"llama-{model}", tokens, dtype)
 
     def times(label: str) -> dict[str, float]:
-        rounds = [slowest(records[label]) for records in results["rounds"]]
+        rounds = [slowest(records[prefix + label]) for records in results["rounds"]]
         return {name: statistics.median(value[name] for value in rounds) for name in ("step_s", *TIMES)}
 
     two = {stage: times(f"ours {stage}") for stage in STAGES}

@@ -34,12 +34,12 @@ struct Config {
   std::optional<int64_t> train_micro_batch_size_per_gpu;  ///< samples a forward pass on one rank
   std::optional<int64_t> gradient_accumulation_steps;     ///< forward passes a step
   bool managed_gradient_accumulation = true;              ///< false: every step() updates
-  std::optional<int64_t> steps_per_print;                 ///< absent or infinite: never
-  double gradient_clipping = 1.0;                         ///< largest global L2 norm; 0: no clipping
-  bool prescale_gradients = false;                        ///< divide before the reduction, not after
-  double gradient_predivide_factor = 1.0;                 ///< used by prescale_gradients
-  std::string gradient_allreduce_op = "mean";             ///< mean or sum
-  std::optional<core::Dtype> communication_data_type;     ///< of reduced gradients; absent: accumulation dtype
+  std::optional<int64_t> steps_per_print;      ///< absent or infinite: never, but a breakdown then comes every step
+  double gradient_clipping = 1.0;              ///< largest global L2 norm; 0: no clipping
+  bool prescale_gradients = false;             ///< divide before the reduction, not after
+  double gradient_predivide_factor = 1.0;      ///< used by prescale_gradients
+  std::string gradient_allreduce_op = "mean";  ///< mean or sum
+  std::optional<core::Dtype> communication_data_type;  ///< of reduced gradients; absent: accumulation dtype
   core::Dtype seq_parallel_communication_data_type = core::Dtype::kFloat32;
   bool disable_allgather = false;
   bool dump_state = false;  ///< rank 0 prints the engine's attributes

@@ -152,6 +152,7 @@ void TrainingEngine::Impl::update(const zero::StepResult& inspected, const std::
 }
 
 zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValues>& groups) {
+  step_trace->end_forward();  // of a forward without a backward
   const core::TraceScope scope(step_trace->tracer(), core::TraceKind::kStep, "step");
   if (has_local_gradients) {  // no backward of this window was a reducing one
     reducer->begin_backward({.policy = zero::ReducePolicy::kNow, .scale = 1.0, .step = progress.global_steps});
@@ -166,6 +167,7 @@ zero::StepResult TrainingEngine::Impl::run_boundary(const std::vector<GroupValue
   const zero::StepResult result = inspect_gradients();
   if (result.overflow) return result;
   update(result, groups);
+  gather_agreement->poll();
   missed_step = boundary_step->resting();
   if (binder) binder->invalidate();
   return result;

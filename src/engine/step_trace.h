@@ -30,6 +30,7 @@ class StepTrace {
   core::Tracer* tracer() const { return is_wanted() ? tracer_.get() : nullptr; }
 
   /// In the `step`-th step, counted from 1. A forward that is open ends where the next event begins.
+  /// One inside a backward (a checkpointed module that runs again) is backward's.
   void begin_forward(int64_t step);
   void end_forward();
   void begin_backward();
@@ -39,7 +40,7 @@ class StepTrace {
   void end_micro_batch();
 
   /// After a boundary step, the `step`-th: the line to print now, "" mostly. Writes the file after the last step that
-  /// it has; throws IoError.
+  /// it has. A failure is logged: a timeline is not worth a training run.
   std::string end_step(int64_t step);
 
   /// Before the engine goes: a file whose last step never came is written with what there is. A failure is logged.
@@ -49,8 +50,10 @@ class StepTrace {
   void go_to(int64_t step);
   bool is_in_file(int64_t step) const;
   bool prints_after(int64_t step) const;
+  void report_dropped();
   void note(core::TraceKind kind, const char* name, std::optional<int64_t>& began_ns);
   void write();
+  void try_to_write();
 
   const bool wants_times_;
   const bool wants_file_;
@@ -68,6 +71,8 @@ class StepTrace {
   monitor::StepTimes times_;
   std::vector<core::TraceEvent> step_events_;
   std::vector<core::TraceEvent> file_events_;
+  int64_t dropped_ = 0;  ///< events, as far as reported
+  bool has_stepped_ = false;
   bool written_ = false;
 };
 

@@ -2,7 +2,6 @@
 #include "monitor/chrome_trace.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -12,7 +11,8 @@
 namespace deepspeed::monitor {
 namespace {
 
-constexpr int kTracksAChannel = 100;  // its rows follow each other; threads come before all channels
+constexpr int kFirstThread = 1;          // readers take 0 for the process's own
+constexpr int kTracksAChannel = 10'000;  // its rows follow each other; threads come before all channels
 
 std::string_view category(core::TraceKind kind) {
   switch (kind) {
@@ -36,12 +36,9 @@ std::string_view category(core::TraceKind kind) {
   throw InternalError("[monitor] unknown kind of event");
 }
 
-/// Nanoseconds as microseconds, exactly: a double has too few digits for today's date.
-std::string microseconds(int64_t ns) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%lld.%03lld", static_cast<long long>(ns / 1000), static_cast<long long>(ns % 1000));
-  return text;
-}
+/// Whole ones: readers take fractions for doubles, which tell a quarter of a microsecond apart at today's date. What
+/// lies inside or after something else would then seem to overlap it in part, and readers drop that.
+int64_t microseconds(int64_t ns) { return ns / 1000; }
 
 /// The tracks that there are, and which of them an event is on.
 class Tracks {
@@ -50,9 +47,9 @@ class Tracks {
     std::map<int, std::vector<size_t>> of_channel;
     for (size_t i = 0; i < events.size(); ++i) {
       const bool travels = core::is_collective(events[i].kind);
-      track_.push_back(travels ? 0 : events[i].thread);
+      track_.push_back(kFirstThread + events[i].thread);
       if (travels) of_channel[events[i].channel].push_back(i);
-      if (!travels) name_[events[i].thread] = names.threads.at(events[i].thread);
+      if (!travels) name_[track_.back()] = names.threads.at(events[i].thread);
     }
     for (const auto& [channel, members] : of_channel) place(events, channel, members);
   }
@@ -81,19 +78,19 @@ class Tracks {
 std::string metadata(const char* what, int rank, int track, const std::string& key, const nlohmann::json& value) {
   const nlohmann::ordered_json line = {
       {"ph", "M"}, {"name", what}, {"pid", rank}, {"tid", track}, {"args", {{key, value}}}};
-  return line.dump();
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string interval(const core::TraceEvent& event, int rank, int track, int64_t offset_ns) {
-  const int64_t length_ns = std::max<int64_t>(0, event.end_ns - event.begin_ns);
+  const int64_t begin_us = microseconds(event.begin_ns + offset_ns);
+  const int64_t end_us = microseconds(std::max(event.begin_ns, event.end_ns) + offset_ns);
   nlohmann::ordered_json arguments = {{"step", event.step}, {"micro_batch", event.micro_batch}};
   if (core::is_collective(event.kind)) arguments["bytes"] = event.bytes;
   const nlohmann::json name = std::string(event.name());
   using Json = nlohmann::json;
   return concat(R"({"ph":"X","name":)", name.dump(-1, ' ', false, Json::error_handler_t::replace), R"(,"cat":")",
-                category(event.kind), R"(","pid":)", rank, R"(,"tid":)", track, R"(,"ts":)",
-                microseconds(event.begin_ns + offset_ns), R"(,"dur":)", microseconds(length_ns), R"(,"args":)",
-                arguments.dump(), "}");
+                category(event.kind), R"(","pid":)", rank, R"(,"tid":)", track, R"(,"ts":)", begin_us, R"(,"dur":)",
+                end_us - begin_us, R"(,"args":)", arguments.dump(), "}");
 }
 
 }  // namespace

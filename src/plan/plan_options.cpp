@@ -131,7 +131,7 @@ std::vector<int> parse_stages(const std::string& text) {
   return stages;
 }
 
-bool is_file(const std::string& text) { return text.ends_with(".json") || std::filesystem::exists(text); }
+bool is_file(const std::string& text) { return text.ends_with(".json") || std::filesystem::is_regular_file(text); }
 
 PlanOptions resolve(const RawOptions& raw) {
   DS_CHECK(!raw.model.empty(), ValueError, "[ds_plan] no model was given. Usage: ds_plan --model NAME [flags]; -h ",
@@ -176,6 +176,8 @@ std::vector<int> parse_counts(std::string_view flag, const std::string& text) {
     for (const std::string& part : split(text)) counts.push_back(parse_number(flag, part, 1));
   }
   DS_CHECK(!counts.empty(), ValueError, "[ds_plan] ", flag, ": got '", text, "', expected 4, 1,2,4 or 1:128.");
+  std::sort(counts.begin(), counts.end());
+  counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
   return counts;
 }
 

@@ -24,6 +24,10 @@ class GatherAgreement {
   /// differed up to the boundary before. Does nothing where the gathers' backend compares by itself.
   void compare(int64_t step);
 
+  /// Later in the same step: lets a timeline see that what compare() sent has arrived, which only a look tells where
+  /// the transport does not say when. Never waits.
+  void poll() { sent_.is_done(); }
+
  private:
   void look_at_last(int64_t step);
 

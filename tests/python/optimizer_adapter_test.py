@@ -85,3 +85,17 @@ def test_optimizers_that_step_themselves_keep_state_and_hooks(warnings: list[str
     optimizer.register_step_post_hook(lambda *_: None)
     DeepSpeedZeroOptimizer(optimizer, Engine())  # type: ignore[arg-type]
     assert not warnings
+
+
+def test_what_the_groups_of_other_optimizers_hold_is_their_own() -> None:
+    class Three(torch.optim.Optimizer):
+        def __init__(self, parameters: Any) -> None:
+            super().__init__(parameters, {"lr": 0.5, "betas": (0.1, 0.2, 0.3), "eps": (1e-30, 1e-3), "momentum": "auto"})
+
+    class Unrated(torch.optim.Optimizer):  # Adafactor with a rate of its own making has lr None
+        def __init__(self, parameters: Any) -> None:
+            super().__init__(parameters, {"lr": None})
+
+    engine: Any = Engine()
+    assert DeepSpeedZeroOptimizer(Three([weight()]), engine).numbers() == [{"lr": 0.5}]
+    assert DeepSpeedZeroOptimizer(Unrated([weight()]), engine).numbers() == [{}]

@@ -152,7 +152,10 @@ class DeepSpeedZeroOptimizer(ZeROOptimizer, Optimizer):
         return found
 
     def numbers(self) -> list[dict[str, float]]:
-        """The groups' present numbers, as the engine's kernels take them."""
+        """The groups' present numbers, as the engine's kernels take them; of an optimizer that steps itself its rates,
+        since what else its groups hold (Adafactor's pair of eps, three betas) is its own."""
+        if self.kernel == EXTERNAL:
+            return [{"lr": _number("lr", group["lr"])} if group.get("lr") is not None else {} for group in self.param_groups]
         return [group_numbers(group, self.decoupled) for group in self.param_groups]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
