@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Callable
 
 import torch
 from torch.optim import Optimizer
 
+from deepspeed import _C
 from deepspeed.ops import standalone
+
+_RANGED = ("lr", "eps", "weight_decay", "max_coeff", "min_coeff")
 
 
 class StandaloneOptimizer(Optimizer):
@@ -15,6 +19,7 @@ class StandaloneOptimizer(Optimizer):
 
     _kind = ""  # as in a config
     _moments: tuple[str, ...] = ("exp_avg",)
+    _kept: tuple[str, ...] = ("fp32_optimizer_states", "set_grad_none")  # what no group says, for copies and pickles
 
     def __init__(
         self, params: Any, defaults: dict[str, Any], fp32_states: bool = True, set_grad_none: bool = True
@@ -27,27 +32,22 @@ class StandaloneOptimizer(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         if isinstance(param_group, dict):  # torch names what is not
-            self._check({**self.defaults, **param_group})
+            own = {"amsgrad": False, **self.defaults}
+            self._check({name: param_group.get(name, value) for name, value in own.items()})
         super().add_param_group(param_group)
 
     def _check(self, numbers: dict[str, Any]) -> None:
+        """Ranges are the engine's own, which checks a config's optimizer by them."""
         if numbers.get("amsgrad"):
-            raise self._refusal("amsgrad", True, "False: there is no such variant")
-        for name in ("lr", "eps", "weight_decay"):
-            if name in numbers and not float(numbers[name]) >= 0:
-                raise self._refusal(name, numbers[name], "0 or more")
-        if not all(0 <= beta < 1 for beta in numbers.get("betas", ())):
-            raise self._refusal("betas", numbers["betas"], "each from 0 to below 1")
-        if "max_coeff" in numbers and not 0 <= numbers["min_coeff"] <= numbers["max_coeff"]:
-            raise self._refusal("min_coeff", numbers["min_coeff"], f"0 to max_coeff, {numbers['max_coeff']}")
-
-    def _refusal(self, name: str, value: Any, expected: str) -> ValueError:
-        return ValueError(f"[{type(self).__name__}] {name}: got {value}, expected {expected}.")
+            raise ValueError(f"[{type(self).__name__}] amsgrad: got True, expected False: there is no such variant.")
+        given: dict[str, Any] = {name: float(numbers[name]) for name in _RANGED if name in numbers}
+        if "betas" in numbers:
+            given["betas"] = [float(beta) for beta in numbers["betas"]]
+        _C.optimizer_numbers(self._kind, json.dumps(given))
 
     def __getstate__(self) -> dict[str, Any]:
         """torch's, which copies and pickles groups and states only, with what the constructor was told besides."""
-        own = ("fp32_optimizer_states", "set_grad_none", "adam_w_mode")
-        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own if name in self.__dict__}}
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in self._kept}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As torch's, but moments keep the dtype that they are stepped in: torch would round them to the parameter's."""

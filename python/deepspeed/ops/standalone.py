@@ -127,7 +127,7 @@ def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str
     state["exp_avg"].lerp_(grad, 1 - beta1)
     state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
     correction1, correction2 = _corrections(beta1, beta2, state["step"], group["bias_correction"])
-    corrected = _wide(state["exp_avg_sq"]) / correction2
+    corrected = state["exp_avg_sq"] / correction2
     scale = corrected.add(group["eps"]).sqrt_() if group["eps_inside_sqrt"] else corrected.sqrt().add_(group["eps"])
     direction = state["exp_avg"].div(scale).div_(correction1).add_(parameter, alpha=group["weight_decay"])
     weight_norm, direction_norm = parameter.norm().item(), direction.norm().item()
@@ -140,7 +140,7 @@ def lamb(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str
 
 def _wide(tensor: Tensor) -> Tensor:
     """In fp32 at least: an eps of 1e-8 is 0 in fp16, and 0 / 0 would reach the weights."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    return tensor.to(state_dtype(tensor, fp32_states=True))
 
 
 def _corrections(beta1: float, beta2: float, num_steps: int, wanted: bool) -> tuple[float, float]:

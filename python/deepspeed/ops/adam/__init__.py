@@ -13,6 +13,7 @@ __all__ = ["DeepSpeedCPUAdam", "FusedAdam"]
 class _Adam(StandaloneOptimizer):
     _kind = "adam"
     _moments = ("exp_avg", "exp_avg_sq")
+    _kept = (*StandaloneOptimizer._kept, "adam_w_mode")
     adam_w_mode: bool
 
     def _flags(self) -> dict[str, float]:
